@@ -228,12 +228,16 @@ void GroupPass::norm_sums(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scra
 }
 
 void GroupPass::layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
-                              const AlignedFloats& norm, Gradients& g) const {
+                              const AlignedFloats& norm, Gradients& g,
+                              const AroundBlocks& around) const {
   GroupAdjoint adjoint(*this, m, w, &norm, &g);
   w.carry.assign(shape(l).modes() * kernels::scan_state_size(1), 0);
   for (std::size_t k = blocks_.size(); k-- > 0;) {
-    adjoint.at(blocks_[k], blocks_[k].rows(gh.data(), H_));
+    const TimeBlock& b = blocks_[k];
+    if (around.before) around.before(b);
+    adjoint.at(b, around.passing ? kernels::Rows{gh.data(), b.columns()} : b.rows(gh.data(), H_));
     walk_back_from_norm(adjoint, l, walk_back_to_norm(adjoint, l));
+    if (around.after) around.after(b);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "crosstate/base/lanes.h"
@@ -67,6 +68,14 @@ struct Scratch {
   AlignedFloats pool;  // [steps][16]: 1 for steps that are pooled, else 0
 };
 
+/// What a caller does before and after the adjoint of every block of time. Both may be empty.
+struct AroundBlocks {
+  std::function<void(const TimeBlock&)> before, after;
+  /// Whether the gradient of the stream is of one block of time, which before() writes and after()
+  /// reads, instead of the whole sequence.
+  bool passing = false;
+};
+
 /// Stateless except for references to the network and the batch, so threads share one object.
 class GroupPass {
  public:
@@ -96,9 +105,11 @@ class GroupPass {
                  double* dot) const;
 
   /// Adjoint of one layer: gh, the gradient after the layer, becomes the gradient before it. `norm`
-  /// holds the map g -> k0 g + k1 z + k2 per row ([3][O]) of batch norm, or is empty.
+  /// holds the map g -> k0 g + k1 z + k2 per row ([3][O]) of batch norm, or is empty. Blocks of
+  /// time are run from the last to the first.
   void layer_adjoint(std::size_t l, GroupMemory& m, AlignedFloats& gh, Scratch& w,
-                     const AlignedFloats& norm, Gradients& g) const;
+                     const AlignedFloats& norm, Gradients& g,
+                     const AroundBlocks& around = {}) const;
 
   /// Gradients of the encoder, from gh after layer_adjoint().
   void encode_adjoint(GroupMemory& m, AlignedFloats& gh, Scratch& w, Gradients& g) const;

@@ -181,6 +181,30 @@ void Network::State::add_ranges() {
   }
 }
 
+bool Network::State::trains(std::size_t index) const {
+  if (parameters[index].group != ParameterGroup::kRange) return true;
+  const auto learns = [&](std::size_t range, const auto& site) {
+    return range == index && site.learned && site.bits != quant::kFloatBits;
+  };
+  const auto of_block = [&](const BlockParameters& p) {
+    return learns(p.ssm_output, quant.ssm_output) || learns(p.activation, quant.activation) ||
+           learns(p.linear, quant.linear) || learns(p.c_scale, quant.c) ||
+           learns(p.d_scale, quant.d) || learns(p.weight_scale, quant.weight);
+  };
+  return learns(input_range, quant.input) || learns(residual_range, quant.residual) ||
+         learns(encoder_scale, quant.encoder) || learns(decoder_scale, quant.decoder) ||
+         std::any_of(blocks.begin(), blocks.end(), of_block);
+}
+
+bool Network::State::draws() const {
+  if (options.dropout > 0) return true;
+  if (!quantized) return false;
+  const quant::ArraySite& array = quant.array;
+  return quant.state.rounding == quant::StateRounding::kStochastic || quant.weight_noise > 0 ||
+         quant.device_noise > 0 || array.levels > 1 || array.noise > 0 || array.state_noise > 0 ||
+         array.noise_floor > 0;
+}
+
 // Computing the frequencies of LegS takes n^3 operations; skip it, since they will be replaced.
 Network Network::unfilled(const ModelOptions& options, const TaskShape& task,
                           const std::vector<BlockShape>& shapes) {

@@ -159,6 +159,11 @@ struct Network::State {
   /// Range parameters are added after all others when a network is quantized: those of activations,
   /// then learned scales of weights according to the formats (`quant`).
   void add_ranges();
+  /// Whether training changes parameter number `index`: not the range of a site that is not
+  /// quantized, or whose range stays as calibrated.
+  bool trains(std::size_t index) const;
+  /// Whether training draws random numbers: dropout, stochastic rounding, or noise of arrays.
+  bool draws() const;
   /// QuantizedTensor::log_ratios of a site; empty: its scales are not learned.
   std::span<const float> learned_scales(const quant::WeightSite& site,
                                         std::size_t parameter) const {

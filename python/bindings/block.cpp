@@ -1,9 +1,11 @@
 // crosstate/model: blocks as a function of their input and parameters, with its adjoint.
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <span>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
@@ -36,13 +38,13 @@ data::Batch batch_of(const Signal& u, std::size_t block_length) {
   return batch;
 }
 
-// The parameters of the block itself: not those of the encoder and the decoder.
-std::vector<model::Parameter*> own(std::vector<model::Parameter>& all) {
-  std::vector<model::Parameter*> found;
-  for (model::Parameter& p : all) {
+// Indices of the trained parameters of the block itself: not those of the encoder and the decoder.
+std::vector<std::size_t> own(const Network::State& s) {
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < s.parameters.size(); ++i) {
     const bool ends =
-        p.name.starts_with("encoder") || p.name.starts_with("decoder") || p.name == "range.input";
-    if (!ends) found.push_back(&p);
+        i == s.encoder || i == s.encoder_bias || i == s.decoder || i == s.decoder_bias;
+    if (!ends && s.trains(i)) found.push_back(i);
   }
   return found;
 }
@@ -137,6 +139,7 @@ class Block {
 
   /// Chooses every range for this input and switches quantization on.
   void calibrate(const Signal& u, int threads) {
+    read_parameters();
     data::Batch batch = batch_of(u, static_cast<std::size_t>(shape_.block_length));
     batch.values.assign(batch.groups * batch.group_size(), 0);
     for (std::size_t g = 0; g < batch.groups; ++g) {
@@ -164,33 +167,147 @@ class Block {
   using Values = nb::typed<nb::tuple, nb::str, nb::typed<nb::list, nb::int_>, Out<float>>;
   nb::typed<nb::list, Values> parameters() const {
     nb::typed<nb::list, Values> all;
-    for (const model::Parameter* p : own(network_->parameters())) {
-      std::vector<std::size_t> shape(p->shape.begin(), p->shape.end());
-      std::vector<float> values = p->value;
+    for (const std::size_t i : own(network_->state())) {
+      const model::Parameter& p = network_->parameters()[i];
+      std::vector<std::size_t> shape(p.shape.begin(), p.shape.end());
+      std::vector<float> values = p.value;
       const std::size_t size = values.size();
-      all.append(nb::make_tuple(p->name, nb::cast(shape), to_numpy(std::move(values), {size})));
+      all.append(nb::make_tuple(p.name, nb::cast(shape), to_numpy(std::move(values), {size})));
     }
     return all;
   }
-  void set(const std::vector<In<float>>& values) {
-    const auto all = own(network_->parameters());
-    if (values.size() != all.size()) throw Error("block: another number of parameters");
+  /// Arrays with the parameters, in the order of parameters(). They are read at every forward().
+  void bind(std::vector<In<float>> arrays) {
+    const std::vector<std::size_t> all = own(network_->state());
+    if (arrays.size() != all.size()) throw Error("block: another number of parameters");
     for (std::size_t i = 0; i < all.size(); ++i) {
-      if (values[i].size() != all[i]->value.size()) {
-        throw Error("block: " + all[i]->name + " has another number of values");
+      const model::Parameter& p = network_->parameters()[all[i]];
+      if (arrays[i].size() != p.value.size()) {
+        throw Error("block: " + p.name + " has another number of values");
       }
-      std::copy_n(values[i].data(), values[i].size(), all[i]->value.begin());
     }
+    own_ = all;
+    bound_ = std::move(arrays);
   }
 
-  using Passes = std::vector<std::shared_ptr<BlockPass>>;
+  using Passes = std::vector<std::unique_ptr<BlockPass>>;
+
+  /// Passes as an array, so that PyTorch keeps and frees them as it does its tensors.
+  struct Kept {
+    std::uint64_t self;  // its address: a copy of the array is of no use
+    Passes passes;
+  };
+  using KeptArray = nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>>;
 
   /// Runs consecutive blocks, of which the last one writes y or, with `mean`, its mean over time,
   /// [batch, channels, 1]. In training, every block draws from a seed of its own. Returns what
   /// adjoint() needs, if it is to be kept.
-  static Passes forward(const std::vector<const Block*>& blocks, const Signal& u,
-                        const SignalOut& y, bool mean, bool training, bool keep,
-                        const std::vector<std::uint64_t>& seeds, int threads) {
+  static std::optional<KeptArray> forward(const std::vector<Block*>& blocks, const Signal& u,
+                                          const SignalOut& y, bool mean, bool training, bool keep,
+                                          const std::vector<std::uint64_t>& seeds, int threads) {
+    for (Block* block : blocks) block->read_parameters();
+    Passes runs = run(blocks, u, y, mean, training, keep, seeds, threads);
+    if (!keep) return std::nullopt;
+    auto* const kept = new Kept{0, std::move(runs)};
+    kept->self = reinterpret_cast<std::uint64_t>(kept);
+    const nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<Kept*>(p); });
+    return KeptArray(&kept->self, {sizeof kept->self}, owner);
+  }
+
+  /// Writes gu, if it is wanted, and the gradients of the parameters of all blocks, in their order.
+  static void adjoint(const In<std::uint8_t>& array, const Signal& gy,
+                      const std::optional<SignalOut>& gu,
+                      const nb::ndarray<float, nb::c_contig, nb::device::cpu>& gradients,
+                      int threads) {
+    std::uint64_t self = 0;
+    if (array.size() == sizeof self) std::memcpy(&self, array.data(), sizeof self);
+    if (self == 0 || self != reinterpret_cast<std::uint64_t>(array.data())) {
+      throw Error(
+          "what S4DBlock keeps for backward() was copied by hooks on saved tensors, expected hooks "
+          "that return the tensor itself");
+    }
+    const Passes& runs = reinterpret_cast<const Kept*>(array.data())->passes;
+    const nb::gil_scoped_release release;
+    std::vector<GroupPass> passes;
+    passes.reserve(runs.size());
+    std::vector<std::vector<model::Gradients>> sums;
+    const std::size_t H = runs[0]->batch.channels, groups = runs[0]->batch.groups;
+    for (const std::unique_ptr<BlockPass>& run : runs) {
+      passes.emplace_back(run->state, run->coefficients, run->batch);
+      sums.emplace_back(groups, model::Gradients(run->state));
+    }
+    // The last groups are still in the cache.
+    parallel_for(threads, groups, [&](std::size_t item) {
+      const std::size_t g = groups - 1 - item;
+      AlignedFloats& gh = work().gradient;
+      const bool passing = runs.size() == 1;
+      gh.resize((passing ? runs[0]->batch.block_length : runs[0]->batch.length) * kLanes * H);
+      const auto at = [&](const model::TimeBlock& b) {
+        return passing ? gh.data() : b.rows(gh.data(), H).data;
+      };
+      for (std::size_t k = runs.size(); k-- > 0;) {
+        const bool reads = k + 1 == runs.size(), writes = k == 0 && gu.has_value();
+        model::AroundBlocks around;
+        around.passing = passing;
+        around.before = [&](const model::TimeBlock& b) {
+          if (reads) pack(gy, g, 0, H, b.start, b.steps, at(b));
+        };
+        around.after = [&](const model::TimeBlock& b) {
+          if (writes) unpack(at(b), g, 0, H, b.start, b.steps, *gu);
+        };
+        passes[k].layer_adjoint(0, runs[k]->memory[g], gh, work().scratch, {}, sums[k][g], around);
+      }
+    });
+    float* to = gradients.data();
+    const float* const end = to + gradients.size();
+    for (std::size_t k = 0; k < runs.size(); ++k) {
+      Network::State& state = runs[k]->state;
+      for (std::size_t g = 1; g < groups; ++g) sums[k][0] += sums[k][g];
+      for (model::Parameter& p : state.parameters) {
+        std::fill(p.gradient.begin(), p.gradient.end(), 0.0);
+      }
+      model::backpropagate(sums[k][0], 1, runs[k]->coefficients, state);
+      for (const std::size_t i : own(state)) {
+        const std::vector<double>& gradient = state.parameters[i].gradient;
+        if (static_cast<std::size_t>(end - to) < gradient.size()) {
+          throw Error("block: another number of gradients");
+        }
+        to = std::transform(gradient.begin(), gradient.end(), to,
+                            [](double x) { return static_cast<float>(x); });
+      }
+    }
+  }
+
+  nb::bytes to_bytes() const {
+    const std::string content = formats::format_safetensors(network_->to_tensors());
+    return nb::bytes(content.data(), content.size());
+  }
+  void from_bytes(const nb::bytes& bytes) {
+    const std::string content(bytes.c_str(), bytes.size());
+    Network loaded =
+        Network::from_tensors(formats::parse_safetensors(content, "the block"), "the block");
+    if (loaded.options().channels != shape_.channels || loaded.options().states != shape_.states) {
+      throw Error("the block: another number of channels or states");
+    }
+    *network_ = std::move(loaded);
+    own_.clear();
+    bound_.clear();
+  }
+  bool quantized() const { return network_->quantized(); }
+  bool draws() const { return network_->state().draws(); }
+  std::string options() const {
+    model::ModelOptions options = network_->options();
+    FieldList list;
+    model::fields(list, options);
+    return json_text(list.to_json().at("model"));
+  }
+
+ private:
+  model::TaskShape task() const { return {shape_.channels, 1}; }
+
+  static Passes run(const std::vector<Block*>& blocks, const Signal& u, const SignalOut& y,
+                    bool mean, bool training, bool keep, const std::vector<std::uint64_t>& seeds,
+                    int threads) {
     const nb::gil_scoped_release release;
     Passes runs;
     std::vector<GroupPass> passes;
@@ -198,7 +315,7 @@ class Block {
     std::vector<model::LossOptions> draws(blocks.size());
     for (std::size_t k = 0; k < blocks.size(); ++k) {
       draws[k].seed = seeds.at(k);
-      runs.push_back(std::make_shared<BlockPass>(*blocks[k]->network_, blocks[k]->spare_, u,
+      runs.push_back(std::make_unique<BlockPass>(*blocks[k]->network_, blocks[k]->spare_, u,
                                                  draws[k], training, keep));
       BlockPass& run = *runs.back();
       // Panels go from block to block as they are.
@@ -240,80 +357,15 @@ class Block {
       for (float& sum : sums) sum /= static_cast<float>(u.shape(2));
       unpack(sums.data(), g, 0, H, 0, 1, y);
     });
-    return keep ? runs : Passes();
+    return runs;
   }
 
-  /// Writes gu, if it is wanted, and the gradients of the parameters of all blocks, in their order.
-  static void adjoint(const Passes& runs, const Signal& gy, const std::optional<SignalOut>& gu,
-                      const nb::ndarray<float, nb::c_contig, nb::device::cpu>& gradients,
-                      int threads) {
-    const nb::gil_scoped_release release;
-    std::vector<GroupPass> passes;
-    passes.reserve(runs.size());
-    std::vector<std::vector<model::Gradients>> sums;
-    const std::size_t H = runs[0]->batch.channels, groups = runs[0]->batch.groups;
-    for (const std::shared_ptr<BlockPass>& run : runs) {
-      passes.emplace_back(run->state, run->coefficients, run->batch);
-      sums.emplace_back(groups, model::Gradients(run->state));
-    }
-    // The last groups are still in the cache.
-    parallel_for(threads, groups, [&](std::size_t item) {
-      const std::size_t g = groups - 1 - item;
-      AlignedFloats& gh = work().gradient;
-      gh.resize(runs[0]->batch.length * kLanes * H);
-      for (const model::TimeBlock& b : passes[0].blocks()) {
-        pack(gy, g, 0, H, b.start, b.steps, b.rows(gh.data(), H).data);
-      }
-      for (std::size_t k = runs.size(); k-- > 0;) {
-        passes[k].layer_adjoint(0, runs[k]->memory[g], gh, work().scratch, {}, sums[k][g]);
-      }
-      if (!gu) return;
-      for (const model::TimeBlock& b : passes[0].blocks()) {
-        unpack(b.rows(gh.data(), H).data, g, 0, H, b.start, b.steps, *gu);
-      }
-    });
-    float* to = gradients.data();
-    const float* const end = to + gradients.size();
-    for (std::size_t k = 0; k < runs.size(); ++k) {
-      Network::State& state = runs[k]->state;
-      for (std::size_t g = 1; g < groups; ++g) sums[k][0] += sums[k][g];
-      for (model::Parameter& p : state.parameters) {
-        std::fill(p.gradient.begin(), p.gradient.end(), 0.0);
-      }
-      model::backpropagate(sums[k][0], 1, runs[k]->coefficients, state);
-      for (const model::Parameter* p : own(state.parameters)) {
-        if (static_cast<std::size_t>(end - to) < p->gradient.size()) {
-          throw Error("block: another number of gradients");
-        }
-        to = std::transform(p->gradient.begin(), p->gradient.end(), to,
-                            [](double x) { return static_cast<float>(x); });
-      }
+  void read_parameters() {
+    for (std::size_t i = 0; i < own_.size(); ++i) {
+      std::vector<float>& value = network_->parameters()[own_[i]].value;
+      std::copy_n(bound_[i].data(), value.size(), value.begin());
     }
   }
-
-  nb::bytes to_bytes() const {
-    const std::string content = formats::format_safetensors(network_->to_tensors());
-    return nb::bytes(content.data(), content.size());
-  }
-  void from_bytes(const nb::bytes& bytes) {
-    const std::string content(bytes.c_str(), bytes.size());
-    Network loaded =
-        Network::from_tensors(formats::parse_safetensors(content, "the block"), "the block");
-    if (loaded.options().channels != shape_.channels || loaded.options().states != shape_.states) {
-      throw Error("the block: another number of channels or states");
-    }
-    *network_ = std::move(loaded);
-  }
-  bool quantized() const { return network_->quantized(); }
-  std::string options() const {
-    model::ModelOptions options = network_->options();
-    FieldList list;
-    model::fields(list, options);
-    return json_text(list.to_json().at("model"));
-  }
-
- private:
-  model::TaskShape task() const { return {shape_.channels, 1}; }
 
   // Adds the sums over the steps of a panel to `sums`, [rows][lanes].
   static void add_steps(kernels::ConstRows panel, std::size_t steps, std::size_t rows,
@@ -338,6 +390,8 @@ class Block {
   quant::QuantOptions quant_;
   std::unique_ptr<Network> network_;
   std::shared_ptr<Spare> spare_ = std::make_shared<Spare>();
+  std::vector<std::size_t> own_;  // of the bound parameters
+  std::vector<In<float>> bound_;
 };
 
 // A network with its first parameters, as training starts with them.
@@ -358,21 +412,22 @@ void bind_block(nb::module_& m) {
   // A graph of PyTorch that is alive at exit still holds a pass.
   nb::set_leak_warnings(false);
   m.def("first_network", &first_network, "settings"_a, "inputs"_a, "outputs"_a, "seed"_a);
-  nb::class_<BlockPass>(m, "BlockPass");
   nb::class_<Block>(m, "Block")
       .def(nb::init<const Settings&, std::uint64_t>(), "settings"_a, "seed"_a)
       .def("calibrate", &Block::calibrate, "u"_a, "threads"_a)
       .def("parameters", &Block::parameters)
-      .def("set", &Block::set, "values"_a)
-      .def_static("forward", &Block::forward, "blocks"_a, "u"_a, "y"_a, "mean"_a, "training"_a,
-                  "keep"_a, "seeds"_a, "threads"_a,
-                  "Writes y, or its mean over time, and returns the passes for adjoint(), if they "
-                  "are to be kept.")
-      .def_static("adjoint", &Block::adjoint, "runs"_a, "gy"_a, "gu"_a.none(), "gradients"_a,
+      .def("bind", &Block::bind, "arrays"_a)
+      .def_static(
+          "forward", &Block::forward, "blocks"_a, "u"_a, "y"_a, "mean"_a, "training"_a, "keep"_a,
+          "seeds"_a, "threads"_a,
+          "Writes y, or its mean over time, and returns what adjoint() needs, if it is to be "
+          "kept.")
+      .def_static("adjoint", &Block::adjoint, "kept"_a, "gy"_a, "gu"_a.none(), "gradients"_a,
                   "threads"_a)
       .def("to_bytes", &Block::to_bytes)
       .def("from_bytes", &Block::from_bytes, "bytes"_a)
       .def("options", &Block::options)
+      .def_prop_ro("draws", &Block::draws, "Whether training draws random numbers.")
       .def_prop_ro("quantized", &Block::quantized);
 }
 

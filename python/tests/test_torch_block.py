@@ -200,6 +200,134 @@ def test_gradients_in_evaluation() -> None:
             assert torch.equal(gradient, wanted[name]), name
 
 
+def test_only_trained_ranges_are_parameters() -> None:
+    def ranges(**options: Any) -> set[str]:
+        names = (name for name, _ in S4DBlock(4, 8, **options).named_parameters())
+        return {name for name in names if name.startswith(("range_", "scale_"))}
+
+    assert ranges() == set()
+    assert ranges(format="float", state__bits=8) == set()
+    everything = {"range_residual", "range_ssm_output", "range_activation", "range_linear"}
+    assert ranges(format="w8a8s8") == everything
+    assert ranges(format="w8a8s8", activation__learned=False) == everything - {"range_activation"}
+    assert "scale_linear" in ranges(format="w8a8s8", weight__learned=True)
+    # What is no parameter is kept all the same.
+    torch.manual_seed(6)
+    u = torch.randn(4, 4, 30)
+    options = {"format": "w8a8s8", "activation__learned": False}
+    block, other = S4DBlock(4, 8, **options), S4DBlock(4, 8, **options)
+    block.calibrate(u)
+    other.load_state_dict(block.state_dict())
+    assert torch.equal(block(u), other(u))
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"format": "w8a8s8"}, {"format": "w4a4s4", "state__residue_bits": 4},
+])
+def test_draws_no_random_numbers_without_need(options: dict[str, Any]) -> None:
+    block, u = S4DBlock(4, 8, **options), torch.randn(3, 4, 20)
+    block.calibrate(u)
+    before = torch.get_rng_state()
+    assert torch.equal(block(u), block(u))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("options", [
+    {"dropout": 0.5}, {"format": "w8a8s8", "state__rounding": "stochastic"},
+    {"format": "w8a8s8", "weight_noise": 0.1}, {"format": "w8a8s8", "device_noise": 0.1},
+    {"format": "w8a8s8", "array__noise": 2.0}, {"format": "w8a8s8", "array__state_noise": 4.0},
+    {"format": "w8a8s8", "array__noise_floor": 0.5},
+])
+def test_draws_anew_in_every_step_of_training(options: dict[str, Any]) -> None:
+    torch.manual_seed(7)
+    block, u = S4DBlock(4, 8, **options), torch.randn(3, 4, 20)
+    block.calibrate(u)
+    assert not torch.equal(block(u), block(u))
+    block.eval()
+    assert torch.equal(block(u), block(u))
+
+
+def test_frees_what_backward_needed() -> None:
+    block, u = S4DBlock(4, 8), torch.randn(3, 4, 20)
+    y = block(u).sum()
+    y.backward(retain_graph=True)
+    first = block.C.grad.clone()
+    y.backward()
+    torch.testing.assert_close(block.C.grad, 2 * first)
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        y.backward()
+
+
+def test_gradients_under_checkpointing() -> None:
+    torch.manual_seed(8)
+    block, u = S4DBlock(4, 8, dropout=0.3), torch.randn(3, 4, 20)
+
+    def gradient(run: Any) -> Any:
+        torch.manual_seed(9)
+        block.zero_grad()
+        run().square().sum().backward()
+        return block.C.grad.clone()
+
+    expected = gradient(lambda: block(u))
+    checkpoint = torch.utils.checkpoint.checkpoint
+    assert torch.equal(gradient(lambda: checkpoint(block, u, use_reentrant=False)), expected)
+
+
+def test_refuses_hooks_that_copy_what_backward_needs() -> None:
+    block, u = S4DBlock(4, 8), torch.randn(3, 4, 20)
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: x.clone(), lambda x: x):
+        y = block(u).sum()
+    with pytest.raises(Error, match="copied by hooks"):
+        y.backward()
+
+
+def test_reads_parameters_where_they_are() -> None:
+    torch.manual_seed(10)
+    block, other, u = S4DBlock(4, 8), S4DBlock(4, 8), torch.randn(3, 4, 20)
+    block(u)
+    y = other(u).detach()
+    values = {name: value.detach().clone() for name, value in other.named_parameters()}
+    for change in ("in place", "data", "assign", "functional", "strided"):
+        changed = copy.deepcopy(block)
+        changed(u)
+        if change == "in place":
+            with torch.no_grad():
+                for name, value in changed.named_parameters():
+                    value.copy_(values[name])
+        elif change == "data":
+            for name, value in changed.named_parameters():
+                value.data = values[name]
+        elif change == "assign":
+            state = {**changed.state_dict(), **values}
+            changed.load_state_dict(state, assign=True)
+        elif change == "strided":
+            wide = torch.zeros(2 * values["linear_weight"].shape[0], 4)
+            for name, value in changed.named_parameters():
+                value.data = values[name]
+            changed.linear_weight.data = wide[::2]
+            changed(u)
+            with torch.no_grad():
+                changed.linear_weight.copy_(values["linear_weight"])
+        if change == "functional":
+            found = torch.func.functional_call(changed, values, (u,))
+            assert not torch.equal(changed(u), y)
+        else:
+            found = changed(u)
+        assert torch.equal(found, y), change
+
+
+def train(module: Any, u: Any) -> list[float]:
+    optimizer = torch.optim.SGD(module.parameters(), 0.05)
+    losses = []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = (module(u) - 0.1 * torch.cumsum(u, -1)).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
 def _rank(rank: int, place: str) -> None:
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{place}/group", rank=rank, world_size=2
@@ -220,19 +348,6 @@ def networks_and_inputs() -> tuple[dict[str, Any], Any]:
     for network in networks.values():
         network.calibrate(u)
     return networks, u
-
-
-def train(module: Any, u: Any) -> list[float]:
-    optimizer = torch.optim.SGD(module.parameters(), 0.05)
-    losses = []
-    for _ in range(3):
-        optimizer.zero_grad()
-        loss = (module(u) - 0.1 * torch.cumsum(u, -1)).square().mean()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    return losses
-
 
 def test_distributed_data_parallel(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(_rank, (str(tmp_path),), nprocs=2)

@@ -17,66 +17,103 @@ from .._settings import settings_of
 from ._scan import require_cpu, require_float32
 
 
+def _bind(blocks: Sequence[S4DBlock], values: Sequence[Tensor]) -> None:
+    """Make the core of every block read its parameters, `values` of all blocks in turn.
+
+    The arrays of parameters are kept as long as they stay where they are: making them anew takes a
+    hundredth of a training step of a small block.
+    """
+    first = 0
+    for block in blocks:
+        own = values[first : first + len(block._names)]
+        first += len(own)
+        places = [value.data_ptr() for value in own]
+        if places == block._places:
+            continue
+        for value in own:
+            require_cpu(value, "a parameter")
+            require_float32(value)
+        block._core.bind([value.detach().numpy() for value in own])
+        # The core has a copy of what is not contiguous.
+        block._places = places if all(value.is_contiguous() for value in own) else None
+
+
 def _run(
     blocks: Sequence[S4DBlock], values: Sequence[Tensor], u: Tensor, y: Tensor, mean: bool,
     training: bool, keep: bool,
-) -> list[Any]:
-    """Write y; returns what the adjoint needs, if it is to be kept."""
-    arrays = [value.detach().numpy() for value in values]
-    seeds = []
-    for block in blocks:
-        count = len(block._names)
-        block._core.set(arrays[:count])
-        arrays = arrays[count:]
-        seeds.append(int(torch.randint(2**31, ())) if training else 0)
-    cores = [block._core for block in blocks]
-    runs: list[Any] = _core.Block.forward(
-        cores, u.detach().numpy(), y.numpy(), mean, training, keep, seeds, torch.get_num_threads()
+) -> Tensor | None:
+    """Write y; returns what the adjoint needs, if it is to be kept, as a tensor that owns it."""
+    _bind(blocks, values)
+    seeds = [
+        int(torch.randint(2**31, ())) if training and block._core.draws else 0 for block in blocks
+    ]
+    transposed = blocks[0].transposed
+    kept = _core.Block.forward(
+        [block._core for block in blocks], _array(u, transposed),
+        y.numpy()[..., None] if mean else _array(y, transposed), mean, training, keep, seeds,
+        torch.get_num_threads(),
     )
-    return runs
+    return None if kept is None else torch.from_numpy(kept)
+
+
+def _array(u: Tensor, transposed: bool) -> np.ndarray[Any, Any]:
+    """[batch, channels, length]"""
+    array = u.detach().numpy()
+    return array if transposed else array.transpose(0, 2, 1)
 
 
 class _Blocks(torch.autograd.Function):
-    """Consecutive blocks, [batch, channels, length]; with `mean`, the mean over time."""
+    """Consecutive blocks on sequences in their layout; with `mean`, the mean over time.
+
+    A small block takes little more time than some tens of operations of PyTorch, so none is done
+    here that NumPy or the core can do.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, u: Tensor, blocks: Sequence[S4DBlock], mean: bool, differentiable: bool,
         *values: Tensor,
     ) -> Tensor:
-        y = u.new_empty(u.shape[:2] + (1,)) if mean else torch.empty_like(u)
+        y = u.new_empty((len(u), blocks[0].h)) if mean else torch.empty_like(u)
         training = blocks[0].training
         differentiable = differentiable and any(ctx.needs_input_grad)
-        ctx.runs = _run(blocks, values, u, y, mean, training, training and differentiable)
-        ctx.blocks = blocks
-        ctx.shapes = [value.shape for value in values]
-        ctx.like = u
-        ctx.mean = mean
-        if differentiable and not training:
+        kept = _run(blocks, values, u, y, mean, training, training and differentiable)
+        like = torch.empty_like(u, device="meta") if mean else y
+        ctx.of = blocks, mean, like.shape, like.stride(), [value.shape for value in values]
+        # PyTorch frees saved tensors after the last backward().
+        if kept is not None:
+            ctx.save_for_backward(kept)
+        elif differentiable:
             # Evaluation computes as a deployed network does, and backward() once more, with what
             # the adjoint needs.
             ctx.save_for_backward(u, *values)
-        return y[..., 0] if mean else y
+        return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gy: Tensor) -> tuple[Any, ...]:
-        runs = ctx.runs
-        if not runs:
-            u, *values = ctx.saved_tensors
-            runs = _run(ctx.blocks, values, u, torch.empty_like(u), False, False, True)
+        blocks, mean, size, stride, shapes = ctx.of
+        transposed = blocks[0].transposed
+        kept, *others = ctx.saved_tensors
+        if others:
+            kept = _run(blocks, others, kept, torch.empty_like(kept), False, False, True)
         gy = gy.to(torch.float32)
-        if ctx.mean:
-            length = ctx.like.shape[2]
-            gy = (gy / length).unsqueeze(-1).expand(-1, -1, length)
-        gu = torch.empty_like(ctx.like) if ctx.needs_input_grad[0] else None
-        sizes = [shape.numel() for shape in ctx.shapes]
+        if mean:
+            length = size[2 if transposed else 1]
+            array = (gy / length).numpy()[..., None]
+            array = np.broadcast_to(array, (*array.shape[:2], length))
+        else:
+            array = _array(gy, transposed)
+        gu = torch.empty_strided(size, stride) if ctx.needs_input_grad[0] else None
+        sizes = [shape.numel() for shape in shapes]
         found = torch.empty(sum(sizes))
         _core.Block.adjoint(
-            runs, gy.numpy(), None if gu is None else gu.numpy(), found.numpy(),
+            kept.numpy(), array, None if gu is None else _array(gu, transposed), found.numpy(),
             torch.get_num_threads(),
         )
-        gradients = [g.view(shape) for g, shape in zip(found.split(sizes), ctx.shapes)]
+        gradients = [
+            g if len(shape) == 1 else g.view(shape) for g, shape in zip(found.split(sizes), shapes)
+        ]
         return gu, None, None, None, *gradients
 
 
@@ -141,6 +178,7 @@ class S4DBlock(nn.Module):
             self._core.calibrate(first.numpy(), torch.get_num_threads())
         self.calibrated = format is None
         self._names = []
+        self._places: list[int] | None = None  # of the parameters that the core reads
         for name, size, values in self._core.parameters():
             own = name.replace("layers.0.", "").replace(".", "_")
             self._names.append(own)
@@ -152,28 +190,32 @@ class S4DBlock(nn.Module):
         options: dict[str, Any] = json.loads(self._core.options())
         return options
 
-    def _values(self) -> list[Tensor]:
-        return [getattr(self, name) for name in self._names]
+    def _values(self) -> list[Any]:
+        try:
+            return [self._parameters[name] for name in self._names]
+        except KeyError:  # replaced, as by torch.nn.utils.parametrize
+            return [getattr(self, name) for name in self._names]
 
-    def _prepared(self, u: Tensor) -> Tensor:
-        require_cpu(u, "u")
-        require_float32(self.D)
+    def _checked(self, u: Tensor) -> Tensor:
+        if u.dtype is not torch.float32 or not u.is_cpu:
+            require_cpu(u, "u")
+            u = u.to(torch.float32)
         if u.dim() != 3:
             raise Error(f"u has {u.dim()} dimensions, expected 3")
-        if not self.transposed:
-            u = u.transpose(-1, -2)
-        if u.shape[1] != self.h:
-            raise Error(f"u has {u.shape[1]} channels, expected d_model = {self.h}")
-        return u.to(torch.float32)
+        channels = u.shape[1 if self.transposed else 2]
+        if channels != self.h:
+            raise Error(f"u has {channels} channels, expected d_model = {self.h}")
+        return u
 
     @torch.no_grad()
     def calibrate(self, u: Tensor) -> None:
         """Choose every range, and the steps of the states, for these inputs."""
         if self.format is None:
             return
-        self._core.set([value.detach().numpy() for value in self._values()])
-        self._core.calibrate(self._prepared(u).detach().numpy(), torch.get_num_threads())
-        for value, (_, _, chosen) in zip(self._values(), self._core.parameters()):
+        values = self._values()
+        _bind([self], values)
+        self._core.calibrate(_array(self._checked(u), self.transposed), torch.get_num_threads())
+        for value, (_, _, chosen) in zip(values, self._core.parameters()):
             value.copy_(torch.from_numpy(np.array(chosen)).reshape(value.shape))
         self.calibrated = True
 
@@ -188,11 +230,10 @@ class S4DBlock(nn.Module):
         """
         if not self.calibrated:
             raise Error("the formats are not calibrated, expected calibrate(u)")
-        differentiable = torch.is_grad_enabled()
         y: Tensor = _Blocks.apply(
-            self._prepared(u), (self,), False, differentiable, *self._values()
+            self._checked(u), (self,), False, torch.is_grad_enabled(), *self._values()
         )
-        return y if self.transposed else y.transpose(-1, -2)
+        return y
 
     # --- state that is not of parameters: steps of states, and codes of ranges
 
@@ -205,11 +246,13 @@ class S4DBlock(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         if state.numel() > 0:
             self._core.from_bytes(state.numpy().tobytes())
+            self._places = None
             self.calibrated = True
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
         state["_core"] = self._core.to_bytes()
+        state["_places"] = None
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -275,16 +318,16 @@ class S4DBlocks(nn.Sequential):
             As of :meth:`S4DBlock.forward`.
         """
         blocks = list(self)
-        first = blocks[0]
         if not all(self._joins(block) for block in blocks):
             y = super().forward(u)
             return y.mean(-1 if self.transposed else -2) if self.mean else y
         if not all(block.calibrated for block in blocks):
             raise Error("the formats are not calibrated, expected calibrate(u)")
         values = [value for block in blocks for value in block._values()]
-        differentiable = torch.is_grad_enabled()
-        y = _Blocks.apply(first._prepared(u), blocks, self.mean, differentiable, *values)
-        return y if self.mean or self.transposed else y.transpose(-1, -2)
+        y: Tensor = _Blocks.apply(
+            blocks[0]._checked(u), blocks, self.mean, torch.is_grad_enabled(), *values
+        )
+        return y
 
     def _joins(self, block: nn.Module) -> bool:
         """Whether the block does no more than S4DBlock.forward, in the mode of the first one."""
