@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <functional>
+#include <optional>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/format.h"
@@ -82,7 +84,8 @@ struct Chip::Inside {
   integer::LaneNetwork lanes;  // of the digital sites
 
   Inside(const integer::IntegerNetwork& network, const mapping::Mapping& map,
-         const crossbar::Target& t, std::uint64_t of_chip, hardware::Backend* cells)
+         const crossbar::Target& t, std::uint64_t of_chip, hardware::Backend* cells,
+         ThreadPool* pool)
       : n(network),
         mapping(&map),
         target(t),
@@ -100,13 +103,17 @@ struct Chip::Inside {
     const int bits = target.crossbar.adc_bits;
     incremental = target.crossbar.recurrence == crossbar::PoleStorage::kIncrement;
     std::size_t widest = 0;
-    for (std::size_t i = 0; i < map.arrays.size(); ++i) {
+    places.resize(map.arrays.size());
+    std::vector<std::optional<crossbar::ProgrammedArray>> programmed(map.arrays.size());
+    for_arrays(pool, map.arrays.size(), [&](std::size_t i) {
       const crossbar::ArrayPlan plan = array_plan(n, map, target.crossbar, i);
-      arrays.emplace_back(plan, target, seed, static_cast<std::uint32_t>(i), backend);
-      places.emplace_back();
+      programmed[i].emplace(plan, target, seed, static_cast<std::uint32_t>(i), backend);
       for (std::size_t c = 0; noise_shaped() && c < map.arrays[i].state_columns; ++c) {
-        places.back().push_back(plan.ranges[c].step);
+        places[i].push_back(plan.ranges[c].step);
       }
+    });
+    for (std::size_t i = 0; i < map.arrays.size(); ++i) {
+      arrays.push_back(std::move(*programmed[i]));
       widest = std::max(widest, map.arrays[i].rows);
     }
     encoder = map.of(mapping::Site::kEncoder);
@@ -133,6 +140,16 @@ struct Chip::Inside {
   }
 
   bool noise_shaped() const { return n.state_rounding == kernels::RoundingMode::kNoiseShaped; }
+
+  // body(array) for every array. A backend takes them in order.
+  void for_arrays(ThreadPool* pool, std::size_t count,
+                  const std::function<void(std::size_t)>& body) const {
+    if (pool != nullptr && backend == nullptr) {
+      pool->parallel_for(count, [&](std::size_t i, int) { body(i); });
+      return;
+    }
+    for (std::size_t i = 0; i < count; ++i) body(i);
+  }
 
   // y = W x + bias over the tiles of a matrix; the converters of the first tiles add the bias.
   // `sequence` is the index in the data set of the sequence in lane 0.
@@ -534,21 +551,22 @@ std::size_t ChipResult::best() const {
 
 Chip::Chip(const integer::IntegerNetwork& network, const mapping::Mapping& mapping,
            const crossbar::Target& target, std::uint64_t seed, std::uint32_t number,
-           hardware::Backend* backend)
-    : inside_(
-          std::make_unique<Inside>(network, mapping, target, chip_seed(seed, number), backend)) {}
+           hardware::Backend* backend, ThreadPool* pool)
+    : inside_(std::make_unique<Inside>(network, mapping, target, chip_seed(seed, number), backend,
+                                       pool)) {}
 Chip::~Chip() = default;
 Chip::Chip(Chip&&) noexcept = default;
 Chip& Chip::operator=(Chip&&) noexcept = default;
 
 const std::vector<crossbar::ProgrammedArray>& Chip::arrays() const { return inside_->arrays; }
 
-void Chip::age_to(double seconds) {
-  if (inside_->backend != nullptr) inside_->backend->age_to(seconds);
-  for (crossbar::ProgrammedArray& array : inside_->arrays) {
-    if (inside_->backend == nullptr) array.age_to(seconds);
-    array.compensate();
-  }
+void Chip::age_to(double seconds, ThreadPool* pool) {
+  Inside& in = *inside_;
+  if (in.backend != nullptr) in.backend->age_to(seconds);
+  in.for_arrays(pool, in.arrays.size(), [&](std::size_t i) {
+    if (in.backend == nullptr) in.arrays[i].age_to(seconds);
+    in.arrays[i].compensate();
+  });
 }
 
 void Chip::calibrate(const data::Batch& batch) {

@@ -38,10 +38,11 @@ class Chip {
  public:
   /// Programs every array. Chips with the same seed differ by their number. The mapping must
   /// outlive the chip and belong to this network and target. With a backend, which must outlive the
-  /// chip too, its cells replace those of the target, regardless of target.external.
+  /// chip too, its cells replace those of the target, regardless of target.external. With a pool,
+  /// arrays without a backend are programmed in parallel, with the same result; so are they aged.
   Chip(const integer::IntegerNetwork& network, const mapping::Mapping& mapping,
        const crossbar::Target& target, std::uint64_t seed, std::uint32_t number,
-       hardware::Backend* backend = nullptr);
+       hardware::Backend* backend = nullptr, ThreadPool* pool = nullptr);
   ~Chip();
   Chip(Chip&&) noexcept;
   Chip& operator=(Chip&&) noexcept;
@@ -49,7 +50,7 @@ class Chip {
   /// Advances the chip to `seconds` after programming, and repeats compensation if the target uses
   /// it. The state at an age does not depend on the steps by which it was reached. Throws Error for
   /// a time before the present age.
-  void age_to(double seconds);
+  void age_to(double seconds, ThreadPool* pool = nullptr);
   /// Chooses the ranges of calibrated converters from the sums of a batch.
   void calibrate(const data::Batch& batch);
 

@@ -241,7 +241,7 @@ SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dat
     if (!external || std::any_of(known.begin(), known.end(), [](const auto& k) { return !k; })) {
       if (context.chip == nullptr) backend = backend_of(target, mapping);
       chip.emplace(network, mapping, target, seed, static_cast<std::uint32_t>(i),
-                   context.chip != nullptr ? context.chip : backend.get());
+                   context.chip != nullptr ? context.chip : backend.get(), &pool);
     }
     for (std::size_t k = 0; !external && k < chip->arrays().size(); ++k) {
       for (const device::Cells& copy : chip->arrays()[k].copies()) {
@@ -251,7 +251,7 @@ SimulateSummary simulate(const integer::IntegerNetwork& network, const data::Dat
     for (std::size_t age = 0; age < summary.ages.size(); ++age) {
       AgeSummary& of_age = summary.ages[age];
       if (!known[age]) {
-        chip->age_to(of_age.seconds);
+        chip->age_to(of_age.seconds, &pool);
         if (calibrated) chip->calibrate(calibration);
         known[age] = simulation.test(*chip, i, age);
         if (!known[age]) {

@@ -633,6 +633,22 @@ TEST(Simulate, IsTheSameOnAnyNumberOfThreads) {
   EXPECT_EQ(scores_of(chip.run(batch, 0, single)), scores_of(chip.run(batch, 0, several)));
 }
 
+TEST(Simulate, ProgramsAndAgesTheSameChipOnAnyNumberOfThreads) {
+  ThreadPool several(4);
+  const crossbar::Target target = crossbar::read_target("hermes");
+  const data::Batch batch = batch_of(digits().test, 0, 32);
+  const mapping::Mapping mapping =
+      mapping::map_network(classifier(), target.crossbar, batch.length);
+  Chip serial(classifier(), mapping, target, 5, 2);
+  Chip parallel(classifier(), mapping, target, 5, 2, nullptr, &several);
+  ASSERT_GT(parallel.arrays().size(), 2u);
+  EXPECT_EQ(formats::format_safetensors(parallel.save()),
+            formats::format_safetensors(serial.save()));
+  serial.age_to(3600);
+  parallel.age_to(3600, &several);
+  EXPECT_EQ(scores_of(parallel.run(batch, 0, several)), scores_of(serial.run(batch, 0, several)));
+}
+
 TEST(Simulate, SummarisesItsChips) {
   ThreadPool pool(2);
   const data::Dataset data = thinned(data::read_mnist_sample().test, 200);
