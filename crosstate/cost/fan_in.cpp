@@ -31,9 +31,7 @@ void fields(FieldList& list, FanInOptions& options) {
   list.add("weight_bits", options.weight_bits, "Bits of the weights.").range(1, 16);
   list.add("input_bits", options.input_bits, "Bits of the inputs of rows.").range(1, 16);
   list.add("output_bits", options.output_bits,
-           "Bits of a conversion; those of slices of weights or inputs have at least the bits of "
-           "the "
-           "target.")
+           "Bits of a conversion; of slices of weights or inputs, at least those of the target.")
       .range(1, 16);
   list.add("mean_weight", options.mean_weight, "Mean |weight| relative to the largest.")
       .range(0, 1);
