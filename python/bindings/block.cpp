@@ -234,7 +234,8 @@ class Block {
     const std::size_t H = runs[0]->batch.channels, groups = runs[0]->batch.groups;
     for (const std::unique_ptr<BlockPass>& run : runs) {
       passes.emplace_back(run->state, run->coefficients, run->batch);
-      sums.emplace_back(groups, model::Gradients(run->state));
+      // Of an empty batch the gradients are 0.
+      sums.emplace_back(std::max<std::size_t>(groups, 1), model::Gradients(run->state));
     }
     // The last groups are still in the cache.
     parallel_for(threads, groups, [&](std::size_t item) {

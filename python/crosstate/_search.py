@@ -174,8 +174,8 @@ def search(
     -------
     list of dict
         :func:`sweep_records` of the trained candidates. With ``target`` every design that was
-        considered: ``settings`` of its arrays, which other functions take as ``crossbar__key``, the choices,
-        ``front`` (whether no other design beats it in energy, area and accuracy), and either
+        considered: ``settings`` of its arrays, which other functions take as ``crossbar__key``,
+        the choices, ``front`` (whether no other design beats it in energy, area and accuracy), and either
         ``unfit``, a reason, or energy in nJ, area in mm2 and latency in us, each ``low``,
         ``typical`` and ``high``; of simulated designs also the mean, deviation and values by chip
         of the primary metric (``accuracy``).

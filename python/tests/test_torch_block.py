@@ -281,6 +281,18 @@ def test_refuses_hooks_that_copy_what_backward_needs() -> None:
         y.backward()
 
 
+@pytest.mark.parametrize("shape", [(0, 4, 20), (3, 4, 0)])
+def test_gradients_of_nothing_are_zero(shape: tuple[int, int, int]) -> None:
+    block, u = S4DBlock(4, 8), torch.randn(shape).requires_grad_()
+    y = block(u)
+    assert y.shape == shape
+    y.sum().backward()
+    assert u.grad.shape == shape
+    assert all(not value.grad.any() for value in block.parameters())
+    with pytest.raises(Error, match="has no values"):
+        S4DBlock(4, 8, format="w8a8s8").calibrate(u)
+
+
 def test_reads_parameters_where_they_are() -> None:
     torch.manual_seed(10)
     block, other, u = S4DBlock(4, 8), S4DBlock(4, 8), torch.randn(3, 4, 20)

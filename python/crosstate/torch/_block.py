@@ -57,7 +57,7 @@ def _run(
 
 
 def _array(u: Tensor, transposed: bool) -> np.ndarray[Any, Any]:
-    """[batch, channels, length]"""
+    """The values of sequences as [batch, channels, length], without a copy."""
     array = u.detach().numpy()
     return array if transposed else array.transpose(0, 2, 1)
 
@@ -209,9 +209,17 @@ class S4DBlock(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, u: Tensor) -> None:
-        """Choose every range, and the steps of the states, for these inputs."""
+        """Choose every range, and the steps of the states, for these inputs.
+
+        Raises
+        ------
+        Error
+            For inputs without values, and for those that :meth:`forward` refuses.
+        """
         if self.format is None:
             return
+        if u.numel() == 0:
+            raise Error(f"u of shape {tuple(u.shape)} has no values, expected sequences")
         values = self._values()
         _bind([self], values)
         self._core.calibrate(_array(self._checked(u), self.transposed), torch.get_num_threads())
