@@ -34,8 +34,8 @@ TEST(Constants, AreAllUsed) {
       fixtures::rounded(fixtures::shape(3, 6, true, true), {2, 5}, quant::quant_preset("w8a8s8"));
   const integer::IntegerNetwork integers = integer::to_integers(network);
   OperationSummary operations;
-  operations.sites = {{.name = "a", .macs = 1, .weight_bits = 8, .input_bits = 8},
-                      {.name = "b", .macs = 1, .in_floats = true}};
+  operations.sites = {{.macs = 1, .weight_bits = 8, .input_bits = 8},
+                      {.macs = 1, .in_floats = true}};
   const auto estimate_on = [&](const Technology& t) {
     if (t.kind == TargetKind::kCrossbar) return estimate_on_crossbars(integers, 9, t);
     estimate(operations, {100, 10}, true, t, {.weights = WeightMemory::kNonvolatile});

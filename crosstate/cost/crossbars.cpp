@@ -85,7 +85,7 @@ class CrossbarEstimator {
     options.dac_bits = options.adc_bits = kWidestDriver;
     mapping_ = mapping::map_network(network, options, steps);
     for (const OperationSite& s : operations_.sites) {
-      if (s.name == "decoder") pooled_bits_ = s.input_bits;
+      if (s.operation == Operation::kDecoder) pooled_bits_ = s.input_bits;
     }
   }
 
@@ -301,15 +301,11 @@ class CrossbarEstimator {
   // operations between arrays. Converters apply the scales, except that of the residual sum.
   void digital() {
     double products = 0, add_bits = 0, memory_bits = 0;
-    const auto ends_with = [](const OperationSite& s, const char* name) {
-      return s.name.ends_with(name);
-    };
     for (const OperationSite& s : operations_.sites) {
-      if (ends_with(s, ".residual")) {
-        products += static_cast<double>(s.bit_operations_with_scaling());
-      }
-      if (ends_with(s, ".gating")) products += static_cast<double>(s.bit_operations());
-      if (ends_with(s, ".residual") || s.name == "pooling") {
+      const bool residual = s.operation == Operation::kResidual;
+      if (residual) products += static_cast<double>(s.bit_operations_with_scaling());
+      if (s.operation == Operation::kGating) products += static_cast<double>(s.bit_operations());
+      if (residual || s.operation == Operation::kPooling) {
         add_bits += static_cast<double>(s.additions) * kAccumulatorWidth;
       }
       if (s.look_ups > 0) memory_bits += static_cast<double>(s.moved_bits);
@@ -351,18 +347,25 @@ class CrossbarEstimator {
     return blocks;
   }
 
-  // Whether a site of count_operations() is computed by the accelerator. D belongs to C.
-  bool is_digital(const std::string& name) const {
-    if (name == "encoder") return sites_.encoder();
-    if (name == "decoder") return sites_.decoder();
-    for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
-      const std::string at = "layers." + std::to_string(l) + ".";
-      const analog::DigitalBlock block = sites_.block(l);
-      if (block.states && (name == at + "A" || name == at + "residue")) return true;
-      if (block.outputs && (name == at + "C" || name == at + "D")) return true;
-      if (block.pointwise && name == at + "linear") return true;
+  // Whether the accelerator computes a site. D belongs to C.
+  bool is_digital(const OperationSite& site) const {
+    const auto block = [&] { return sites_.block(site.block); };
+    switch (site.operation) {
+      case Operation::kEncoder:
+        return sites_.encoder();
+      case Operation::kDecoder:
+        return sites_.decoder();
+      case Operation::kPoles:
+      case Operation::kResidue:
+        return block().states;
+      case Operation::kOutputs:
+      case Operation::kSkip:
+        return block().outputs;
+      case Operation::kLinear:
+        return block().pointwise;
+      default:
+        return false;
     }
-    return false;
   }
 
   // Digital sites on an accelerator beside the arrays. Its memory retains the weights all the time.
@@ -370,7 +373,7 @@ class CrossbarEstimator {
     if (sites_.empty()) return;
     OperationSummary own;
     for (const OperationSite& s : operations_.sites) {
-      if (!is_digital(s.name)) continue;
+      if (!is_digital(s)) continue;
       own.sites.push_back(s);
       digital_weight_bits_ += static_cast<double>(s.weights) * s.weight_bits;
     }

@@ -45,26 +45,23 @@ double cycles(OperationSite site) {
 
 TEST(Microcontroller, CountsTheCyclesOfASite) {
   EXPECT_EQ(cycles({}), 7);  // the overhead alone
-  EXPECT_EQ(cycles({.name = "a", .macs = 10, .weight_bits = 8, .input_bits = 2}), 7 + 10);
-  EXPECT_EQ(cycles({.name = "a", .macs = 10, .weight_bits = 8, .input_bits = 9}), 7 + 20);
-  EXPECT_EQ(cycles({.name = "a", .macs = 10, .weight_bits = 16, .input_bits = 8}), 7 + 20);
-  EXPECT_EQ(cycles({.name = "a", .macs = 10, .weight_bits = 8, .input_bits = 17}),
+  EXPECT_EQ(cycles({.macs = 10, .weight_bits = 8, .input_bits = 2}), 7 + 10);
+  EXPECT_EQ(cycles({.macs = 10, .weight_bits = 8, .input_bits = 9}), 7 + 20);
+  EXPECT_EQ(cycles({.macs = 10, .weight_bits = 16, .input_bits = 8}), 7 + 20);
+  EXPECT_EQ(cycles({.macs = 10, .weight_bits = 8, .input_bits = 17}),
             7 + 40);  // two half-words
-  EXPECT_EQ(
-      cycles({.name = "a", .macs = 10, .weight_bits = 32, .input_bits = 32, .in_floats = true}),
-      7 + 400);
-  EXPECT_EQ(cycles({.name = "a", .additions = 2}), 7 + 6);
-  EXPECT_EQ(cycles({.name = "a", .requantisations = 2}), 7 + 10);
-  EXPECT_EQ(cycles({.name = "a", .roundings = 2}), 7 + 12);
-  EXPECT_EQ(cycles({.name = "a", .look_ups = 2}), 7 + 8);
-  EXPECT_EQ(cycles({.name = "a", .functions = 2}), 7 + 200);
+  EXPECT_EQ(cycles({.macs = 10, .weight_bits = 32, .input_bits = 32, .in_floats = true}), 7 + 400);
+  EXPECT_EQ(cycles({.additions = 2}), 7 + 6);
+  EXPECT_EQ(cycles({.requantisations = 2}), 7 + 10);
+  EXPECT_EQ(cycles({.roundings = 2}), 7 + 12);
+  EXPECT_EQ(cycles({.look_ups = 2}), 7 + 8);
+  EXPECT_EQ(cycles({.functions = 2}), 7 + 200);
 }
 
 TEST(Microcontroller, CyclesTakeEnergyAndTime) {
   OperationSummary operations;
-  operations.sites = {
-      {.name = "step", .macs = 93, .weight_bits = 8, .input_bits = 8},
-      {.name = "end", .at_end = true, .macs = 43, .weight_bits = 8, .input_bits = 8}};
+  operations.sites = {{.macs = 93, .weight_bits = 8, .input_bits = 8},
+                      {.at_end = true, .macs = 43, .weight_bits = 8, .input_bits = 8}};
   const Estimate e = estimate(operations, {}, false, microcontroller());
   EXPECT_EQ(e.target, "plain");
   // 100 cycles in each of 3 steps and 50 at the end.
@@ -106,8 +103,7 @@ Technology accelerator() {
 
 TEST(Accelerator, AddsUpTheEnergyOfASite) {
   OperationSummary operations;
-  operations.sites = {{.name = "a",
-                       .macs = 10,
+  operations.sites = {{.macs = 10,
                        .weight_bits = 4,
                        .input_bits = 8,
                        .weights = 10,
@@ -134,12 +130,8 @@ TEST(Accelerator, AddsUpTheEnergyOfASite) {
 
 TEST(Accelerator, RetainsItsMemoryWhileItRests) {
   OperationSummary operations;
-  operations.sites = {{.name = "a",
-                       .macs = 10,
-                       .weight_bits = 4,
-                       .input_bits = 8,
-                       .weights = 10,
-                       .moved_bits = 60}};
+  operations.sites = {
+      {.macs = 10, .weight_bits = 4, .input_bits = 8, .weights = 10, .moved_bits = 60}};
   const Technology t = accelerator();
   const Estimate sram = estimate(operations, {500, 40}, false, t);
   EXPECT_EQ(sram.operations_per_step, 20);
@@ -157,8 +149,7 @@ TEST(Accelerator, RetainsItsMemoryWhileItRests) {
 
 TEST(Accelerator, FloatsTakeFloatUnits) {
   OperationSummary operations;
-  operations.sites = {{.name = "a",
-                       .macs = 10,
+  operations.sites = {{.macs = 10,
                        .weight_bits = 32,
                        .input_bits = 32,
                        .additions = 2,

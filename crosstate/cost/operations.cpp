@@ -16,15 +16,53 @@ int pooled_width(int bits, std::uint64_t steps) {
   return std::min(kAccumulatorWidth, bits + static_cast<int>(std::bit_width(steps)));
 }
 
+struct OperationName {
+  const char* name;
+  bool in_block;
+};
+
+OperationName name_of(Operation operation) {
+  switch (operation) {
+    case Operation::kEncoder:
+      return {"encoder", false};
+    case Operation::kPoles:
+      return {"A", true};
+    case Operation::kResidue:
+      return {"residue", true};
+    case Operation::kOutputs:
+      return {"C", true};
+    case Operation::kSkip:
+      return {"D", true};
+    case Operation::kActivation:
+      return {"activation", true};
+    case Operation::kLinear:
+      return {"linear", true};
+    case Operation::kNorm:
+      return {"norm", true};
+    case Operation::kGate:
+      return {"gate", true};
+    case Operation::kGating:
+      return {"gating", true};
+    case Operation::kResidual:
+      return {"residual", true};
+    case Operation::kPooling:
+      return {"pooling", false};
+    case Operation::kDecoder:
+      return {"decoder", false};
+    case Operation::kPeer:
+      break;
+  }
+  return {"peer", false};
+}
+
 class OperationCounter {
  public:
   OperationCounter(const Deployment& deployment, std::uint64_t steps) : d_(deployment) {
-    OperationSite encoder = matrix("encoder", d_.channels, d_.inputs, d_.encoder, d_.input);
+    OperationSite encoder =
+        matrix(Operation::kEncoder, d_.channels, d_.inputs, d_.encoder, d_.input);
     requantise(encoder, d_.channels);
     add(encoder);
-    for (std::size_t l = 0; l < d_.blocks.size(); ++l) {
-      block("layers." + std::to_string(l) + ".", d_.blocks[l]);
-    }
+    for (; block_ < d_.blocks.size(); ++block_) block(d_.blocks[block_]);
     pool(steps);
   }
   OperationSummary take() { return std::move(summary_); }
@@ -32,10 +70,11 @@ class OperationCounter {
  private:
   void add(OperationSite site) { summary_.sites.push_back(std::move(site)); }
 
-  OperationSite site(const std::string& name, std::uint64_t macs, int weight_bits, int input_bits,
+  OperationSite site(Operation operation, std::uint64_t macs, int weight_bits, int input_bits,
                      bool in_floats) const {
     OperationSite s;
-    s.name = name;
+    s.operation = operation;
+    s.block = name_of(operation).in_block ? block_ : 0;
     s.macs = macs;
     s.weight_bits = weight_bits;
     s.input_bits = input_bits;
@@ -44,9 +83,9 @@ class OperationCounter {
   }
 
   // A site computes integers if both of its operands are codes.
-  OperationSite matrix(const std::string& name, std::size_t rows, std::size_t columns,
+  OperationSite matrix(Operation operation, std::size_t rows, std::size_t columns,
                        const WeightFormat& weight, const ValueFormat& input) const {
-    OperationSite s = site(name, rows * columns, weight.width(), input.width(),
+    OperationSite s = site(operation, rows * columns, weight.width(), input.width(),
                            !weight.rounded() || !input.rounded());
     s.weights = rows * columns;
     s.moved_bits = columns * static_cast<std::size_t>(input.width()) + rows * kAccumulatorWidth;
@@ -56,34 +95,34 @@ class OperationCounter {
     if (!s.in_floats) s.requantisations += values;
   }
 
-  void block(const std::string& at, const BlockFormat& b) {
+  void block(const BlockFormat& b) {
     const std::size_t H = d_.channels;
-    recurrence(at, b);
-    activation(at + "activation", b.channels, b.activation_ramp, b.ssm_output, b.activation);
+    recurrence(b);
+    activation(Operation::kActivation, b.channels, b.activation_ramp, b.ssm_output, b.activation);
     OperationSite linear =
-        matrix(at + "linear", d_.linear_outputs(), b.channels, b.linear, b.activation);
+        matrix(Operation::kLinear, d_.linear_outputs(), b.channels, b.linear, b.activation);
     if (d_.gated) requantise(linear, d_.linear_outputs());
     add(linear);
-    norm(at, b);
+    norm(b);
     if (d_.gated) {
-      activation(at + "gate", H, b.gate_ramp, b.linear_output, b.gate);
-      OperationSite product = site(at + "gating", H, b.linear_output.width(), b.gate.width(),
+      activation(Operation::kGate, H, b.gate_ramp, b.linear_output, b.gate);
+      OperationSite product = site(Operation::kGating, H, b.linear_output.width(), b.gate.width(),
                                    !b.linear_output.rounded() || !b.gate.rounded());
       add(product);
     }
-    OperationSite sum = site(at + "residual", 0, 0, 0, !d_.residual.rounded());
+    OperationSite sum = site(Operation::kResidual, 0, 0, 0, !d_.residual.rounded());
     sum.additions = H;
     sum.addition_bits = kAccumulatorWidth;
     requantise(sum, 2 * H);
     add(sum);
   }
 
-  void recurrence(const std::string& at, const BlockFormat& b) {
+  void recurrence(const BlockFormat& b) {
     const std::size_t S = b.channels, modes = b.modes, parts = d_.parts();
     const bool state_floats = d_.state_bits == 0;
     const int state = d_.state_width();
-    OperationSite a =
-        site(at + "A", parts * parts * modes, b.pole_width(), state, state_floats || b.a_bits == 0);
+    OperationSite a = site(Operation::kPoles, parts * parts * modes, b.pole_width(), state,
+                           state_floats || b.a_bits == 0);
     a.additions = modes;                                             // the input, shifted
     if (b.a_bits > 0 && b.increments) a.additions += parts * modes;  // the state
     a.addition_bits = kAccumulatorWidth;
@@ -91,23 +130,23 @@ class OperationCounter {
     a.weights = parts * modes;
     a.moved_bits = 2 * parts * modes * static_cast<std::size_t>(state);  // read and written
     add(a);
-    residues(at + "residue", b);
-    OperationSite c =
-        site(at + "C", parts * modes, b.c.width(), state, state_floats || !b.c.rounded());
+    residues(b);
+    OperationSite c = site(Operation::kOutputs, parts * modes, b.c.width(), state,
+                           state_floats || !b.c.rounded());
     c.weights = parts * modes;
     requantise(c, S);
     add(c);
-    OperationSite d = matrix(at + "D", S, 1, b.d, d_.residual);
+    OperationSite d = matrix(Operation::kSkip, S, 1, b.d, d_.residual);
     d.moved_bits = S * static_cast<std::size_t>(b.ssm_output.width());
     requantise(d, S);
     add(d);
   }
 
   // The residues of a noise-shaped state are added to its sums and recomputed from them.
-  void residues(const std::string& name, const BlockFormat& b) {
+  void residues(const BlockFormat& b) {
     const std::map<int, std::size_t> residues = b.residues();
     if (residues.empty()) return;
-    OperationSite s = site(name, 0, 0, 0, false);
+    OperationSite s = site(Operation::kResidue, 0, 0, 0, false);
     for (const auto& [bits, modes] : residues) {
       const std::size_t values = d_.parts() * modes;
       s.additions += values;
@@ -119,10 +158,10 @@ class OperationCounter {
   }
 
   // A table if both sides are codes, comparisons for piecewise linear functions, else a function.
-  void activation(const std::string& name, std::size_t values, bool ramp, const ValueFormat& from,
+  void activation(Operation operation, std::size_t values, bool ramp, const ValueFormat& from,
                   const ValueFormat& to) {
     const bool codes = from.rounded() && to.rounded();
-    OperationSite s = site(name, 0, 0, 0, !codes);
+    OperationSite s = site(operation, 0, 0, 0, !codes);
     if (ramp) {
       s.roundings = values;
     } else if (codes) {
@@ -136,22 +175,23 @@ class OperationCounter {
 
   // A norm that was not folded: one product per value; a layer norm has two more, for mean and
   // variance, and a square root.
-  void norm(const std::string& at, const BlockFormat& b) {
+  void norm(const BlockFormat& b) {
     if (b.norm_values == 0) return;
     const std::size_t values = b.norm_values / 2;
     OperationSite s =
-        site(at + "norm", values * (b.layer_norm ? 3 : 1), kFloatWidth, kFloatWidth, true);
+        site(Operation::kNorm, values * (b.layer_norm ? 3 : 1), kFloatWidth, kFloatWidth, true);
     s.functions = b.layer_norm ? 1 : 0;
     s.weights = b.norm_values;
     add(s);
   }
 
   void pool(std::uint64_t steps) {
-    OperationSite pooling = site("pooling", 0, 0, 0, !d_.residual.rounded());
+    OperationSite pooling = site(Operation::kPooling, 0, 0, 0, !d_.residual.rounded());
     pooling.additions = d_.pool_last ? 0 : d_.channels;
     pooling.addition_bits = kAccumulatorWidth;
     add(pooling);
-    OperationSite decoder = matrix("decoder", d_.outputs, d_.channels, d_.decoder, d_.residual);
+    OperationSite decoder =
+        matrix(Operation::kDecoder, d_.outputs, d_.channels, d_.decoder, d_.residual);
     decoder.at_end = !d_.every_step;
     if (d_.residual.rounded() && !d_.pool_last) {
       decoder.input_bits = pooled_width(d_.residual.bits, steps);
@@ -162,6 +202,7 @@ class OperationCounter {
 
   const Deployment& d_;
   OperationSummary summary_;
+  std::size_t block_ = 0;
 };
 
 std::size_t bytes(std::size_t values, int bits) {
@@ -178,6 +219,11 @@ constexpr std::pair<const char*, Count> kCounts[] = {
     {"functions", &OperationSite::functions}};
 
 }  // namespace
+
+std::string OperationSite::name() const {
+  const OperationName named = name_of(operation);
+  return named.in_block ? "layers." + std::to_string(block) + "." + named.name : named.name;
+}
 
 std::uint64_t OperationSite::bit_operations() const {
   return macs * static_cast<std::uint64_t>(weight_bits) * static_cast<std::uint64_t>(input_bits);
@@ -218,7 +264,7 @@ std::size_t peak_ram(const Deployment& d) {
 nlohmann::json to_json(const OperationSummary& operations, std::uint64_t steps) {
   nlohmann::json out = {{"steps", steps}, {"sites", nlohmann::json::array()}};
   for (const OperationSite& s : operations.sites) {
-    nlohmann::json site = {{"name", s.name},
+    nlohmann::json site = {{"name", s.name()},
                            {"at_end", s.at_end},
                            {"weight_bits", s.weight_bits},
                            {"input_bits", s.input_bits},

@@ -12,10 +12,28 @@
 
 namespace crosstate::cost {
 
+enum class Operation {
+  kEncoder,
+  kPoles,
+  kResidue,
+  kOutputs,
+  kSkip,
+  kActivation,
+  kLinear,
+  kNorm,
+  kGate,    // the activation of the gate
+  kGating,  // the product with it
+  kResidual,
+  kPooling,
+  kDecoder,
+  kPeer  // all of a network of another kind
+};
+
 /// Counts of one site per execution. Complex modes count real operations.
 struct OperationSite {
-  std::string name;     // "layers.0.A"
-  bool at_end = false;  // once per sequence, not in every time step
+  Operation operation = Operation::kEncoder;
+  std::size_t block = 0;  // for operations of a block
+  bool at_end = false;    // once per sequence, not in every time step
   std::uint64_t macs = 0;
   int weight_bits = 0, input_bits = 0;  // operands of a product; 32: float
   std::uint64_t weights = 0;            // stored values read by its products
@@ -28,6 +46,8 @@ struct OperationSite {
   std::uint64_t functions = 0;        // exponentials and error functions in float
   bool in_floats = false;             // its products and additions are in float
 
+  /// For example "encoder" or "layers.0.A".
+  std::string name() const;
   /// macs x weight_bits x input_bits.
   std::uint64_t bit_operations() const;
   /// The same with every requantisation as a product of kMultiplierWidth x kAccumulatorWidth bits.

@@ -15,7 +15,7 @@ using fixtures::shape;
 
 const OperationSite& site(const OperationSummary& operations, const std::string& name) {
   for (const OperationSite& s : operations.sites) {
-    if (s.name == name) return s;
+    if (s.name() == name) return s;
   }
   throw Error(name + " is missing");
 }
@@ -147,7 +147,8 @@ TEST(Operations, CountsTheResidueOfEveryMode) {
   EXPECT_EQ(residue.addition_bits, 8 + 7);
   EXPECT_EQ(residue.moved_bits, 2u * 2 * (4 * 2 + 2 * 7));
   d.blocks[0].residue_bits.assign(9, 0);
-  for (const OperationSite& s : count_operations(d, 1).sites) EXPECT_NE(s.name, "layers.0.residue");
+  for (const OperationSite& s : count_operations(d, 1).sites)
+    EXPECT_NE(s.name(), "layers.0.residue");
 }
 
 TEST(Operations, FewerBitsNeverTakeMore) {

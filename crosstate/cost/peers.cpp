@@ -72,10 +72,9 @@ OperationSummary PeerCost::operations(std::uint64_t steps) const {
   const std::uint64_t earlier = (steps + 1) / 2;
   const auto bits = static_cast<std::uint64_t>(state_bits);
   OperationSite step, end;
-  step.name = "step";
-  end.name = "end";
   end.at_end = true;
   for (OperationSite* s : {&step, &end}) {
+    s->operation = Operation::kPeer;
     s->weight_bits = weight_bits;
     s->input_bits = state_bits;
     s->in_floats = in_floats();
