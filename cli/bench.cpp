@@ -11,6 +11,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/json.h"
 #include "crosstate/base/random.h"
+#include "crosstate/integer/convert.h"
 #include "crosstate/kernels/dispatch.h"
 #include "crosstate/kernels/residue.h"
 #include "crosstate/quant/options.h"
@@ -19,6 +20,11 @@ namespace crosstate::cli {
 namespace {
 
 using nlohmann::json;
+
+// Whether a benchmark has a whole network in the format of a preset.
+bool of_network(Bench which) {
+  return which == Bench::kTrain || which == Bench::kInfer || which == Bench::kChip;
+}
 
 void validate(const BenchOptions& options, Bench which) {
   if (options.states % 2 != 0) {
@@ -34,13 +40,19 @@ void validate(const BenchOptions& options, Bench which) {
              " with bench.state_rounding = \"stochastic\", expected 0 bits or "
              "nearest");
   }
-  if (which == Bench::kTrain || which == Bench::kInfer) quant::quant_preset(options.preset);
+  if (of_network(which)) quant::quant_preset(options.preset);
   kernels::select_kernel_target(options.isa);
 }
 
 BenchOptions defaults(Bench which) {
   BenchOptions options;
   if (which == Bench::kTrain) options.preset = "float";
+  if (which == Bench::kChip) {
+    options.channels = 32;
+    options.layers = 3;
+    options.batch = 500;
+    options.repeats = 3;
+  }
   return options;
 }
 
@@ -66,9 +78,8 @@ void array_fields(FieldList& list, BenchOptions& options) {
 
 std::string idle_in_bench(const std::string& key, const BenchOptions& options, Bench which) {
   if (key != "bench.state_rounding" && key != "bench.residue_bits") return "";
-  const bool of_preset = which == Bench::kTrain || which == Bench::kInfer;
   const int state_bits =
-      of_preset ? quant::quant_preset(options.preset).state.bits : quant::kFloatBits;
+      of_network(which) ? quant::quant_preset(options.preset).state.bits : quant::kFloatBits;
   if (options.state_bits > 0 || state_bits != quant::kFloatBits) return "";
   return which == Bench::kScan
              ? "bench.state_bits = 0"
@@ -106,12 +117,15 @@ constexpr Benchmark kBenchmarks[] = {
     {Bench::kArray, "array",
      "Measure programming of one crossbar array, and batches of products with it", "",
      "one array is used by one thread", 1, bench_array},
+    {Bench::kChip, "chip",
+     "Measure one simulated chip: all arrays of a network, and sequences on it",
+     "Number of threads; 0: all cores", "", 0, bench_chip},
 };
 
 }  // namespace
 
 void fields(FieldList& list, BenchOptions& options, Bench which) {
-  const bool whole_network = which == Bench::kTrain || which == Bench::kInfer;
+  const bool whole_network = of_network(which);
   list.section("bench");
   list.add("seed", options.seed, "Seed of the random network and data.").range(0, 9e18);
   if (which == Bench::kArray) {
@@ -134,7 +148,10 @@ void fields(FieldList& list, BenchOptions& options, Bench which) {
   if (which == Bench::kTrain) {
     list.add("weight_noise", options.weight_noise, "As quant.weight_noise.").range(0, 1);
   }
-  if (which != Bench::kInfer) {
+  if (which == Bench::kChip) {
+    list.add("target", options.target, "Shipped target, or a TOML file.");
+  }
+  if (which == Bench::kTrain || which == Bench::kScan) {
     list.add("state_bits", options.state_bits,
              "Bits of the state in the scan, 2 or more; 0: not quantized, or as in the preset.")
         .in("bits")
@@ -172,6 +189,29 @@ double peak_flops(ThreadPool& pool) {
     peaks[i] = kernels::measure_peak_flops(kPeakSeconds);
   });
   return std::accumulate(peaks.begin(), peaks.end(), 0.0);
+}
+
+data::Batch whole_batch(const data::Dataset& set) {
+  std::vector<std::uint32_t> order(set.count);
+  std::iota(order.begin(), order.end(), 0u);
+  data::Batch batch;
+  data::fill_batch(set, order, kBlock, batch);
+  return batch;
+}
+
+integer::IntegerNetwork random_integers(const BenchOptions& options, const data::Batch& batch,
+                                        ThreadPool& pool) {
+  model::ModelOptions model;
+  model.channels = options.channels;
+  model.states = options.states;
+  model.layers = options.layers;
+  model.norm = model::Norm::kNone;
+  model::Network network(model, {1, 10}, options.seed);
+  quant::QuantOptions quant = quant::quant_preset(options.preset);
+  quant.state.rounding = options.state_rounding;
+  quant.state.residue_bits = options.residue_bits;
+  network.quantize(quant, {&batch, 1}, pool);
+  return integer::to_integers(network);
 }
 
 data::Dataset random_data(const BenchOptions& options) {

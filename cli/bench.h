@@ -7,16 +7,19 @@
 
 #include "cli/common.h"
 #include "crosstate/base/threads.h"
+#include "crosstate/data/batch.h"
 #include "crosstate/data/dataset.h"
+#include "crosstate/integer/network.h"
 #include "crosstate/model/options.h"
 #include "crosstate/quant/options.h"
 
 namespace crosstate::cli {
 
 inline constexpr int kWarmUp = 2;            // measurements that are discarded
+inline constexpr std::size_t kBlock = 28;    // time steps of a block of a batch
 inline constexpr double kPeakSeconds = 0.3;  // duration of the measurement of the peak
 
-enum class Bench { kTrain, kScan, kInfer, kArray };
+enum class Bench { kTrain, kScan, kInfer, kArray, kChip };
 
 struct BenchOptions {
   std::uint64_t seed = 1;
@@ -30,6 +33,7 @@ struct BenchOptions {
   int residue_bits = 0;
   int rows = 64, columns = 64, adc_bits = 8, dac_bits = 8;
   double read_noise = 0.01, wire = 0;
+  std::string target = "taox-64x64";
   int repeats = 31;
   std::string isa = "best";
 };
@@ -49,10 +53,18 @@ double peak_flops(ThreadPool& pool);
 /// `batch` sequences of noise in ten classes.
 data::Dataset random_data(const BenchOptions& options);
 
+/// All of a set, in blocks of kBlock steps.
+data::Batch whole_batch(const data::Dataset& set);
+
+/// A random network, calibrated on a batch.
+integer::IntegerNetwork random_integers(const BenchOptions& options, const data::Batch& batch,
+                                        ThreadPool& pool);
+
 int bench_train(const Common& common, const BenchOptions& options);
 int bench_scan(const Common& common, const BenchOptions& options);
 int bench_infer(const Common& common, const BenchOptions& options);
 int bench_array(const Common& common, const BenchOptions& options);
+int bench_chip(const Common& common, const BenchOptions& options);
 
 /// Speed of one thread in a pool whose threads all scan at once, each on its own data.
 nlohmann::json scan_json(const BenchOptions& options, ThreadPool& pool, double peak);

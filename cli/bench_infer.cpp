@@ -1,10 +1,8 @@
 // crosstate bench infer: the integer network, one sequence step by step and in batches.
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "cli/bench.h"
-#include "crosstate/integer/convert.h"
 #include "crosstate/integer/engine.h"
 #include "crosstate/kernels/dispatch.h"
 
@@ -12,24 +10,6 @@ namespace crosstate::cli {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::size_t kBlock = 28;  // steps of a block of a batch
-
-// A random network, calibrated on random data.
-integer::IntegerNetwork random_integers(const BenchOptions& options, const data::Batch& batch,
-                                        ThreadPool& pool) {
-  model::ModelOptions model;
-  model.channels = options.channels;
-  model.states = options.states;
-  model.layers = options.layers;
-  model.norm = model::Norm::kNone;
-  model::Network network(model, {1, 10}, options.seed);
-  quant::QuantOptions quant = quant::quant_preset(options.preset);
-  quant.state.rounding = options.state_rounding;
-  quant.state.residue_bits = options.residue_bits;
-  network.quantize(quant, {&batch, 1}, pool);
-  return integer::to_integers(network);
-}
 
 // Long sequences already average over many steps.
 int stream_repeats(int length, int repeats) {
@@ -68,10 +48,7 @@ double batch_seconds(const integer::IntegerEngine& engine, const data::Batch& ba
 int bench_infer(const Common& common, const BenchOptions& options) {
   ThreadPool pool(common.threads);
   const data::Dataset set = random_data(options);
-  std::vector<std::uint32_t> order(set.count);
-  std::iota(order.begin(), order.end(), 0u);
-  data::Batch batch;
-  data::fill_batch(set, order, kBlock, batch);
+  const data::Batch batch = whole_batch(set);
   const integer::IntegerNetwork network = random_integers(options, batch, pool);
 
   integer::IntegerStream stream(network);

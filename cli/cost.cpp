@@ -22,7 +22,7 @@ struct CostArguments {
   bool sources = false, same_node = false;
 };
 
-struct Settings {
+struct CostSettings {
   pipeline::RunOptions run;
   CostOptions cost;
   cost::EstimateOptions estimate;
@@ -36,8 +36,8 @@ struct Settings {
   }
 };
 
-// Settings that determine the numbers of arrays, products and conversions; sizes and converters are
-// those of the target.
+// Settings that determine the numbers of arrays, products and conversions; sizes and converters
+// are those of the target.
 std::vector<std::string> cost_settings() {
   std::vector<std::string> keys = pipeline::test_data_settings();
   for (const char* key :
@@ -108,7 +108,7 @@ json result_json(const std::vector<CostModel>& models, const std::vector<TargetC
 }
 
 int cost_command(const Common& common, const CostArguments& arguments) {
-  Settings settings;
+  CostSettings settings;
   FieldList list = settings.list();
   read_settings(common, list);
   if (!common.data.empty()) settings.run.data.directory = common.data;
@@ -214,7 +214,7 @@ void add_cost(Command root) {
   command.add("--sources", arguments->sources, "Also print every constant with its source");
   command.add("--same-node", arguments->same_node,
               "Compare crossbars with a digital accelerator at the same node");
-  Settings defaults;
+  CostSettings defaults;
   add_common(command, *common,
              {.no_resume = kNothingContinues,
               .out = out_for_result("cost") + ", and cost.html",

@@ -21,7 +21,7 @@ struct Arguments {
   bool list = false;
 };
 
-struct Settings {
+struct DeviceSettings {
   pipeline::RunOptions run;
   device::PopulationOptions population;
 };
@@ -31,7 +31,7 @@ std::vector<std::string> settings_of_device() {
   return {"device.", "!device.model", "population.", "run.seed"};
 }
 
-FieldList fields_of(Settings& settings) {
+FieldList fields_of(DeviceSettings& settings) {
   FieldList list = settings.run.fields();
   device::fields(list, settings.population);
   return list;
@@ -78,7 +78,7 @@ json programming_json(const device::ProgrammingSummary& p, bool simulated) {
   return result;
 }
 
-json to_json(const Settings& settings, const device::Population& population) {
+json to_json(const DeviceSettings& settings, const device::Population& population) {
   json quantiles = json::object();
   for (const auto& [share, g] : population.quantiles) quantiles[number(share)] = g;
   return {{"model", settings.run.target.device.model},
@@ -98,7 +98,7 @@ json to_json(const Settings& settings, const device::Population& population) {
            programming_json(population.programming, settings.run.target.device.write_verify)}};
 }
 
-void print(const Settings& settings, const device::Population& population) {
+void print(const DeviceSettings& settings, const device::Population& population) {
   const device::DeviceOptions& device = settings.run.target.device;
   const device::ProgrammingSummary& p = population.programming;
   std::printf("%s: %s\n", device.model.c_str(), device::device_model(device.model).paper);
@@ -146,7 +146,7 @@ void require_nothing_asked(const Arguments& arguments) {
 
 int device_command(const Arguments& arguments) {
   const Common& common = arguments.common;
-  Settings settings;
+  DeviceSettings settings;
   FieldList list = fields_of(settings);
   read_settings(common, list);
   const auto output = prepare_out(common, "device");
@@ -187,7 +187,7 @@ void add_device(Command root) {
       .add("--histogram", arguments->histogram,
            "Write a histogram of the conductances as CSV: bin centre, count, density")
       .type("FILE");
-  Settings defaults;
+  DeviceSettings defaults;
   add_common(command, arguments->common,
              {.data = false,
               .no_resume = kNothingContinues,

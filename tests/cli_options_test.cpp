@@ -48,6 +48,7 @@ TEST_F(CliOptions, AreTheSameEverywhere) {
                                          {{"bench", "scan"}, "--resume"},
                                          {{"bench", "infer"}, "--resume"},
                                          {{"bench", "array"}, "--resume --threads"},
+                                         {{"bench", "chip"}, "--resume"},
                                          {{"deploy"}, "--resume --threads"},
                                          {{"eval"}, "--resume --seed"},
                                          {{"info"}, "--resume --seed --threads"},
@@ -405,7 +406,8 @@ TEST_F(CliOptions, OfBenchComeFromOneList) {
   for (const Case& c : std::vector<Case>{
            {"train", {"layers", "batch", "norm", "state-bits", "preset", "weight-noise"}, {}},
            {"scan", {"state-bits"}, {"layers", "batch", "norm", "preset"}},
-           {"infer", {"layers", "batch", "preset"}, {"norm", "state-bits"}},
+           {"infer", {"layers", "batch", "preset"}, {"norm", "state-bits", "target"}},
+           {"chip", {"layers", "batch", "preset", "target"}, {"norm", "state-bits"}},
        }) {
     std::vector<std::string> with = c.with;
     with.insert(with.end(), {"channels", "states", "length", "state-rounding", "repeats", "isa"});
@@ -482,7 +484,7 @@ TEST_F(CliOptions, OfBenchPlaceItsResults) {
       "--channels", "2",     "--states",  "4",         "--layers",  "1",
       "--length",   "29",    "--batch",   "5",         "--repeats", "1",
       "--quiet",    "--out", path("out"), "--threads", "2"};
-  for (const std::string name : {"train", "infer"}) {
+  for (const std::string name : {"train", "infer", "chip"}) {
     std::vector<std::string> arguments = {"bench", name};
     arguments.insert(arguments.end(), small.begin(), small.end());
     const Result result = call(arguments);
@@ -493,6 +495,10 @@ TEST_F(CliOptions, OfBenchPlaceItsResults) {
   EXPECT_EQ(infer["us_per_step_by_length"].size(), 3u);
   EXPECT_GT(infer["sequences_per_second_core"], 0);
   EXPECT_GT(infer["bytes_touched"], 0);
+  const json chip = json_of("out/bench-chip.json");
+  EXPECT_EQ(chip["settings"]["target"], "taox-64x64");
+  EXPECT_GT(chip["arrays"], 0);
+  EXPECT_GT(chip["s_per_10000_sequences"], 0);
 }
 
 TEST_F(CliOptions, LetScansRunSideBySide) {

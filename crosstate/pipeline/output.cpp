@@ -64,6 +64,7 @@ constexpr Command kCommands[] = {
     {"bench-scan", false, "bench-scan\\.json", ""},
     {"bench-infer", false, "bench-infer\\.json", ""},
     {"bench-array", false, "bench-array\\.json", ""},
+    {"bench-chip", false, "bench-chip\\.json", ""},
 };
 
 #undef RUN_FILES
