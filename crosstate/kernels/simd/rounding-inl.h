@@ -72,47 +72,40 @@ struct Residue {
   VI rest, keep;
 };
 
-// AVX-512 has one instruction for the state and one for the residue, where others take two and
-// four.
-#if HWY_TARGET <= HWY_AVX3
-/// x within +-limit.
-HWY_INLINE V saturate(V x, V limit) {
-  constexpr int kLeastMagnitudeWithSignOfFirst = 2;
-  return V{_mm512_range_ps(x.raw, limit.raw, kLeastMagnitudeWithSignOfFirst)};
-}
-/// The bits of a sum that remain where it is `inside`, those of `rest` otherwise.
-HWY_INLINE VI kept_bits(hn::Mask<D> inside, const Residue& r, VI sum) {
-  constexpr int kSecondWhereThirdElseFirst = 0xd8;
-  return VI{_mm512_mask_ternarylogic_epi32(r.rest.raw, inside.raw, sum.raw, r.keep.raw,
-                                           kSecondWhereThirdElseFirst)};
-}
-#else
-HWY_INLINE V saturate(V x, V limit) { return hn::Max(hn::Min(x, limit), hn::Neg(limit)); }
-HWY_INLINE VI kept_bits(hn::Mask<D> inside, const Residue& r, VI sum) {
-  const VI kept = hn::And(r.keep, hn::VecFromMask(di, hn::RebindMask(di, inside)));
-  return hn::Xor(r.rest, hn::And(hn::Xor(sum, r.rest), kept));
-}
-#endif
-
 /// HeldSums of residue.h.
 struct HeldShaping {
   explicit HeldShaping(const HeldSums& sums)
       : origin(hn::Set(d, sums.origin)),
         limit(hn::Set(d, sums.limit)),
+        low(hn::BitCast(di, hn::Set(d, sums.origin - sums.limit))),
+        high(hn::BitCast(di, hn::Set(d, sums.origin + sums.limit))),
         whole(hn::Set(di, sums.whole())) {}
 
-  /// The state for a sum that started at `residue`, which is updated.
+  /// The state for a sum that started at `residue`, which is updated. Beyond the range where the
+  /// bits of its integer part are these, a sum remains beyond it.
   HWY_INLINE V round(V held, const Residue& r, V& residue) const {
     const VI sum = hn::BitCast(di, held);
-    // Beyond the range where the bits of its integer part are these, a sum remains beyond it.
-    const V nearest = hn::Sub(hn::BitCast(d, hn::And(sum, whole)), origin);
-    const V x = saturate(nearest, limit);
-    residue = hn::BitCast(d, kept_bits(hn::Eq(x, nearest), r, sum));
+    const VI nearest = hn::And(sum, whole);
+#if HWY_TARGET <= HWY_AVX3
+    // One instruction for the state and one for the residue.
+    constexpr int kLeastMagnitudeWithSignOfFirst = 2, kSecondWhereThirdElseFirst = 0xd8;
+    const V exact = hn::Sub(hn::BitCast(d, nearest), origin);
+    const V x{_mm512_range_ps(exact.raw, limit.raw, kLeastMagnitudeWithSignOfFirst)};
+    residue =
+        hn::BitCast(d, VI{_mm512_mask_ternarylogic_epi32(r.rest.raw, hn::Eq(x, exact).raw, sum.raw,
+                                                         r.keep.raw, kSecondWhereThirdElseFirst)});
     return x;
+#else
+    // Integers saturate in fewer cycles than floats, on which the next sum waits.
+    const VI saturated = hn::Max(hn::Min(nearest, high), low);
+    const VI kept = hn::And(r.keep, hn::VecFromMask(di, hn::Eq(saturated, nearest)));
+    residue = hn::BitCast(d, hn::Xor(r.rest, hn::And(hn::Xor(sum, r.rest), kept)));
+    return hn::Sub(hn::BitCast(d, saturated), origin);
+#endif
   }
 
   V origin, limit;
-  VI whole;
+  VI low, high, whole;
 };
 
 /// mix() of state_draws.h.
