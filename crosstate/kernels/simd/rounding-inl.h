@@ -25,9 +25,19 @@ enum class Rounding { kNone, kNearest, kStochastic, kNoiseShaped };
 // and takes the shorter chain: Round, Min, Max. The recomputation inside the adjoint is bound by
 // AMD's two multiplier pipes, where the float Min and Max queue: adding 1.5 * 2^23 leaves the
 // rounded integer in the low mantissa bits, where saturating is an integer minimum and maximum on
-// other pipes. Measured on Zen 4: forward 0.20 against 0.24 ns, adjoint 0.66 against 0.62 ns.
+// other pipes. With AVX-512, both round and take the value of least magnitude. Measured on an Intel
+// Xeon: forward 0.16 ns instead of 0.19 with Min and Max, adjoint 0.47 instead of 0.75 with
+// integers.
 enum class Form { kDirect, kBiased };
 constexpr float kMagic = 12582912.0f;
+
+#if HWY_TARGET <= HWY_AVX3
+/// x within +-limit, in one instruction.
+HWY_INLINE V least_magnitude(V x, V limit) {
+  constexpr int kLeastMagnitudeWithSignOfFirst = 2;
+  return V{_mm512_range_ps(x.raw, limit.raw, kLeastMagnitudeWithSignOfFirst)};
+}
+#endif
 
 struct Saturation {
   explicit Saturation(float limit)
@@ -43,18 +53,21 @@ struct Saturation {
   template <Rounding kRounding, Form kForm>
   HWY_INLINE V round(V sum) const {
     if constexpr (kRounding == Rounding::kNone) return sum;
+#if HWY_TARGET <= HWY_AVX3
+    return least_magnitude(hn::Round(sum), top);
+#else
     if constexpr (kForm == Form::kDirect) {
       return hn::Max(hn::Min(hn::Round(sum), top), bottom);
     } else {
       const VI nearest = hn::BitCast(di, hn::Add(sum, magic));
       return hn::Sub(hn::BitCast(d, hn::Max(hn::Min(nearest, high), low)), magic);
     }
+#endif
   }
   /// `gradient` where the rounded state x did not saturate, 0 elsewhere.
   HWY_INLINE V pass(V x, V gradient) const {
     const VI magnitude = hn::And(hn::BitCast(di, x), hn::Set(di, 0x7FFFFFFF));
-    const VI inside = hn::VecFromMask(di, hn::Lt(magnitude, limit_bits));
-    return hn::And(hn::BitCast(d, inside), gradient);
+    return hn::IfThenElseZero(hn::RebindMask(d, hn::Lt(magnitude, limit_bits)), gradient);
   }
 
   V tie, magic;
@@ -87,10 +100,9 @@ struct HeldShaping {
     const VI sum = hn::BitCast(di, held);
     const VI nearest = hn::And(sum, whole);
 #if HWY_TARGET <= HWY_AVX3
-    // One instruction for the state and one for the residue.
-    constexpr int kLeastMagnitudeWithSignOfFirst = 2, kSecondWhereThirdElseFirst = 0xd8;
+    constexpr int kSecondWhereThirdElseFirst = 0xd8;
     const V exact = hn::Sub(hn::BitCast(d, nearest), origin);
-    const V x{_mm512_range_ps(exact.raw, limit.raw, kLeastMagnitudeWithSignOfFirst)};
+    const V x = least_magnitude(exact, limit);
     residue =
         hn::BitCast(d, VI{_mm512_mask_ternarylogic_epi32(r.rest.raw, hn::Eq(x, exact).raw, sum.raw,
                                                          r.keep.raw, kSecondWhereThirdElseFirst)});
