@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cli/bench.h"
+#include "crosstate/base/error.h"
 #include "crosstate/crossbar/target.h"
 #include "crosstate/kernels/dispatch.h"
 #include "crosstate/mapping/mapping.h"
@@ -11,11 +12,15 @@
 namespace crosstate::cli {
 
 int bench_chip(const Common& common, const BenchOptions& options) {
+  const crossbar::Target target = crossbar::read_target(options.target);
+  if (target.external.used()) {
+    fail("bench.target = \"" + options.target + '"',
+         "external.command is set, expected the target of a simulated chip");
+  }
   ThreadPool pool(common.threads);
   const data::Dataset set = random_data(options);
   const data::Batch batch = whole_batch(set);
   const integer::IntegerNetwork network = random_integers(options, batch, pool);
-  const crossbar::Target target = crossbar::read_target(options.target);
   const mapping::Mapping mapping = mapping::map_network(network, target.crossbar, set.length);
 
   std::vector<double> programming, running;

@@ -465,6 +465,10 @@ TEST_F(CliOptions, OfBenchAreChecked) {
   expect_refused({"bench", "scan", "--channels", ""}, {"--channels", "empty"});
   expect_refused({"bench", "scan", "--layers", "2"}, {"--layers", "bench scan --help"});
   expect_refused({"bench", "infer", "--preset", "w99"}, {"w99"});
+  expect_refused({"bench", "chip", "--target", "pmc"}, {"pmc", "the nearest name is pcm"});
+  write("real.toml", "version = 1\n[external]\ncommand = \"true\"\n");
+  expect_refused({"bench", "chip", "--target", path("real.toml")},
+                 {"bench.target", "external.command"});
   expect_refused({"bench", "scan", "--seed", "-1"}, {"--seed", "-1"});
   write("file", "x");
   expect_refused({"bench", "scan", "--out", path("file") + "/out"}, {path("file")});
