@@ -473,7 +473,7 @@ TEST(Cells, RefuseTimesAndTargetsOutsideTheModel) {
   expect_time("neurram-cubic", 2, "0 s to 1 s");
   expect_time("sonos", 1e6, "0 s to 432000 s");
   expect_time("rram-cmo", 0.5, "0, and 1 s to");
-  expect_time("taox", 1e9, "3.1536e+07 s");
+  expect_time("taox", 1e9, "3.15576e+07 s");
   expect_time("pcm", 1e13, "1e+12 s");
   expect_time("pcm", -1, "time -1 s, expected 0 s");
   expect_time("pcm", NAN, "time nan s");

@@ -761,5 +761,16 @@ TEST(Simulate, TakesASavedModel) {
   EXPECT_THROW(simulate(inference::Model(rounded_classifier()), ideal(), wide, pool), Error);
 }
 
+// The statistics of the other targets end earlier: NeuRRAM after two days, SONOS after five.
+TEST(Simulate, AYearIsAnAgeOfTheseTargets) {
+  SimulateOptions options;
+  options.times = "1d 1y";
+  for (const char* name : {"generic-64x64", "hermes", "pcm", "rram-cmo", "taox-64x64"}) {
+    EXPECT_NO_THROW(require_possible(crossbar::read_target(name), options)) << name;
+  }
+  EXPECT_THAT([&] { require_possible(crossbar::read_target("neurram"), options); },
+              ThrowsMessage<Error>(HasSubstr("172800")));
+}
+
 }  // namespace
 }  // namespace crosstate::simulate
