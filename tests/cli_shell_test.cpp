@@ -130,7 +130,7 @@ TEST_F(CliShell, CompletesCommandsAndOptions) {
   EXPECT_THAT(candidates({""}), IsSupersetOf({"train", "bench", "completion", "man"}));
   EXPECT_THAT(candidates({"s"}), ElementsAre("simulate", "stream", "sweep", "search", "settings"));
   EXPECT_THAT(candidates({"--"}), ElementsAre("--help", "--version"));
-  EXPECT_THAT(candidates({"bench", ""}), ElementsAre("train", "scan", "infer", "array"));
+  EXPECT_THAT(candidates({"bench", ""}), ElementsAre("train", "scan", "infer", "array", "chip"));
   EXPECT_THAT(
       candidates({"train", "--"}),
       AllOf(IsSupersetOf({"--config", "--set", "--out", "--seed"}), Each(StartsWith("--"))));
@@ -180,7 +180,7 @@ TEST_F(CliShell, CompletesInBash) {
   shell("bash -n", call({"completion", "bash"}).out);
   EXPECT_THAT(in_bash("crosstate sw"), ElementsAre("sweep"));
   EXPECT_THAT(in_bash(std::string(CROSSTATE_PROGRAM) + " bench "),
-              ElementsAre("train", "scan", "infer", "array"));
+              ElementsAre("train", "scan", "infer", "array", "chip"));
   EXPECT_THAT(in_bash("crosstate train --set quant.pres"), ElementsAre("quant.preset="));
   // = ends a word for bash, which keeps the part before it.
   EXPECT_THAT(in_bash("crosstate train --set model.norm="), ElementsAre("batch", "layer", "none"));
