@@ -37,7 +37,7 @@ int bench_chip(const Common& common, const BenchOptions& options) {
   const double seconds = median(running);
   return report_result(common, "bench-chip",
                        {{"settings", settings_json(options, Bench::kChip)},
-                        {"arrays", mapping.arrays.size()},
+                        {"arrays", mapping.built()},
                         {"program_and_calibrate_s", median(programming)},
                         {"sequences_per_second", options.batch / seconds},
                         {"s_per_10000_sequences", 1e4 * seconds / options.batch},

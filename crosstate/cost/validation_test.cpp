@@ -149,9 +149,9 @@ TEST(Validation, RramChipWithInputsOfOneBit) {
   }
 }
 
-// Two converters at 180 nm that use successive approximation, with 8.0 and 8.4 effective bits at 30
-// and 24 MHz: doi:10.23919/VLSIC.2019.8778200, 38 pJ, and doi:10.1109/ISSCC42614.2022.9731597,
-// 34.2 pJ.
+// Two converters at 180 nm, successive approximation with a single slope, 8.0 and 8.4 effective
+// bits at 30 and 24 MHz: doi:10.23919/VLSIC.2019.8778200, 38 pJ, and
+// doi:10.1109/ISSCC42614.2022.9731597, 34.2 pJ.
 TEST(Validation, ConvertersAt180Nanometres) {
   const double picojoules =
       find_technology("crossbar-180nm-taox")["convert"].typical * kPicoPerFemto;
