@@ -40,6 +40,14 @@ json RunIdentity::content_of(const std::string& file) {
   return files_[file] = content;
 }
 
+json RunIdentity::content_of(const std::vector<std::string>& files) {
+  if (files.empty()) return "";
+  if (files.size() == 1) return content_of(files.front());
+  json list = json::array();
+  for (const std::string& file : files) list.push_back(content_of(file));
+  return list;
+}
+
 json RunIdentity::settings(const RunOptions& options) {
   RunOptions copy = options;
   return settings_of(copy.fields().to_json(), options);
@@ -56,7 +64,7 @@ json RunIdentity::settings_of(json values, const RunOptions& options) {
   values.at("prune").erase(
       "against");  // its content is identified with the model that it is compared with
   values.at("run").at("start") = content_of(options.start);
-  values.at("qat").at("teacher") = content_of(options.qat.teacher);
+  values.at("qat").at("teacher") = content_of(options.qat.teachers());
   values.at("device").at("table") = content_of(options.target.device.table);
   // When a run is resumed, the driver's command may differ, for example in its port or its timeout.
   json& external = values.at("external");

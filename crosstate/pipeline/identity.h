@@ -34,6 +34,8 @@ class RunIdentity {
  private:
   nlohmann::json settings_of(nlohmann::json values, const RunOptions& options);
   nlohmann::json content_of(const std::string& file);
+  // Of one file the same as above, of several a list.
+  nlohmann::json content_of(const std::vector<std::string>& files);
 
   std::mutex mutex_;
   std::map<std::string, nlohmann::json> files_, data_;

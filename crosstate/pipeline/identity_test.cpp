@@ -64,6 +64,10 @@ TEST_F(Identity, KnowsFilesByTheirContent) {
   file("u", "tablE");
   EXPECT_THAT([&] { require_same(RunIdentity().settings(options), first, "x"); },
               ThrowsMessage<CannotContinue>(HasSubstr("device.table.checksum was")));
+  file("u", "table");
+  options.qat.teacher += ":" + file("h", "another");
+  EXPECT_THAT([&] { require_same(RunIdentity().settings(options), first, "x"); },
+              ThrowsMessage<CannotContinue>(HasSubstr("qat.teacher")));
   options.start = "absent";
   EXPECT_EQ(RunIdentity().settings(options).at("run").at("start"), "absent");
 }

@@ -30,7 +30,8 @@ void add_qat_fields(FieldList& list, QatOptions& options) {
       .range(0, 1);
   list.add("teacher", options.teacher,
            "Teacher of qat.distill: float.safetensors of another run on the same data, which may "
-           "be larger; empty: the float network of this run.");
+           "be larger; several, separated by colons, teach the mean of their outputs; empty: the "
+           "float network of this run.");
   list.add("temperature", options.temperature,
            "Temperature of both distributions that qat.distill compares; higher for more confident "
            "teachers.")
@@ -221,6 +222,26 @@ void validate_together(const RunOptions& options) {
     fail("options", "qat.distill_streams = " + exact_text(options.qat.distill_streams) +
                         " needs a teacher of the same channels, expected 0 with run.prune = true");
   }
+  const std::size_t teachers = options.qat.teachers().size();
+  if (options.quantize && options.qat.distill_streams > 0 && teachers > 1) {
+    fail("options", "qat.distill_streams = " + exact_text(options.qat.distill_streams) +
+                        " needs one teacher, expected 0 with " + std::to_string(teachers) +
+                        " in qat.teacher");
+  }
+}
+
+std::vector<std::string> QatOptions::teachers() const {
+  std::vector<std::string> files;
+  if (teacher.empty()) return files;
+  for (std::size_t start = 0, end; start <= teacher.size(); start = end + 1) {
+    end = std::min(teacher.find(':', start), teacher.size());
+    files.push_back(teacher.substr(start, end - start));
+    if (files.back().empty()) {
+      fail("options", "qat.teacher = \"" + teacher +
+                          "\", expected names of files, separated by single colons");
+    }
+  }
+  return files;
 }
 
 RunOptions demo_options() {

@@ -32,11 +32,14 @@ struct QatOptions : train::TrainOptions {
   QatOptions();
 
   double distill = 0;          // share of the teacher's outputs in the loss
-  std::string teacher;         // file of the teacher, a float network; "": that of the run
+  std::string teacher;         // files of float networks, see teachers(); "": that of the run
   double temperature = 2;      // of both distributions
   double distill_streams = 0;  // weight of differences between the residual streams in the loss
   std::string stages;          // "PRESET:EPOCHS ..."; see qat_stages()
   double target_noise = 0;     // relative to the noise of the target; 0: noise of [quant]
+
+  /// The files of `teacher`, which are separated by colons. Throws Error for an empty name.
+  std::vector<std::string> teachers() const;
 };
 
 struct RunOptions {

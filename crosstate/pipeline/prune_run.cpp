@@ -204,7 +204,7 @@ class PruneRun {
     train::TrainOptions options = options_.qat;
     options.validation = options_.train.validation;
     options.epochs = epochs;
-    context.teacher = {original_.get(), options_.qat.distill, options_.qat.temperature};
+    context.teacher = {{original_.get()}, options_.qat.distill, options_.qat.temperature};
     context.config["checksum of the model"] = train::checksum(*original_);
     return pipeline_.train(stage, network, options, std::move(context));
   }

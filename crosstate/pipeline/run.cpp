@@ -36,22 +36,28 @@ class Run {
       : options_(options), context_(context), pipeline_("train", context, summary_) {
     // Read before an earlier run, which may have written it, is removed.
     const std::string& start = options.start;
-    const std::string teacher = options.quantize ? options.qat.teacher : "";
-    formats::Safetensors start_content, teacher_content;
+    std::vector<std::string> teachers;
+    if (options.quantize) teachers = options.qat.teachers();
+    formats::Safetensors start_content;
+    std::vector<formats::Safetensors> teacher_contents;
     if (!start.empty()) start_content = formats::read_safetensors(start);
-    if (!teacher.empty()) teacher_content = formats::read_safetensors(teacher);
+    for (const std::string& teacher : teachers) {
+      teacher_contents.push_back(formats::read_safetensors(teacher));
+    }
     pipeline_.load(options);
     if (!start.empty()) {
       float_ = float_model(start, start_content);
       require_start();
       require_same_data(start, start_content, *float_);
     }
-    if (!teacher.empty()) {
-      teacher_ = float_model(teacher, teacher_content);
-      require_same_data(teacher, teacher_content, *teacher_);
-      require_same_streams();
+    for (std::size_t i = 0; i < teachers.size(); ++i) {
+      teachers_.push_back(float_model(teachers[i], teacher_contents[i]));
+      require_same_data(teachers[i], teacher_contents[i], *teachers_[i]);
+      require_same_streams(teachers[i], *teachers_[i]);
     }
-    pipeline_.begin({start, teacher});
+    std::vector<std::filesystem::path> inputs(teachers.begin(), teachers.end());
+    inputs.emplace_back(start);
+    pipeline_.begin(inputs);
   }
 
   RunSummary run() {
@@ -125,16 +131,16 @@ class Run {
     if (!why.empty()) fail(file, "was trained on other data: " + why);
   }
 
-  void require_same_streams() const {
-    const model::ModelOptions& teacher = teacher_->options();
+  void require_same_streams(const std::string& file, const model::Network& network) const {
+    const model::ModelOptions& teacher = network.options();
     if (options_.qat.distill_streams == 0) return;
     if (teacher.channels == options_.model.channels && teacher.layers == options_.model.layers) {
       return;
     }
-    fail(options_.qat.teacher,
-         std::to_string(teacher.channels) + " channels and " + std::to_string(teacher.layers) +
-             " layers, expected those of [model], " + std::to_string(options_.model.channels) +
-             " and " + std::to_string(options_.model.layers) + ", with qat.distill_streams");
+    fail(file, std::to_string(teacher.channels) + " channels and " +
+                   std::to_string(teacher.layers) + " layers, expected those of [model], " +
+                   std::to_string(options_.model.channels) + " and " +
+                   std::to_string(options_.model.layers) + ", with qat.distill_streams");
   }
 
   // The model of run.start must have the options that training would have used.
@@ -212,9 +218,10 @@ class Run {
     describe_bits(summary_.qat);
     train::TrainOptions options = options_.qat;
     options.validation = options_.train.validation;
-    const model::Network& teacher = teacher_ ? *teacher_ : *float_;
-    context.teacher = {&teacher, options_.qat.distill, options_.qat.temperature,
-                       options_.qat.distill_streams};
+    context.teacher = {
+        {}, options_.qat.distill, options_.qat.temperature, options_.qat.distill_streams};
+    for (const auto& teacher : teachers_) context.teacher.networks.push_back(teacher.get());
+    if (teachers_.empty()) context.teacher.networks.push_back(float_.get());
     context.stages = formats;
     context.calibration = batches;
     train(stage, *qat_, options, context, summary_.qat);
@@ -335,7 +342,7 @@ class Run {
   RunSummary summary_;
   Pipeline pipeline_;
   std::unique_ptr<model::Network> float_, pruned_, ptq_, qat_;
-  std::unique_ptr<model::Network> teacher_;  // qat.teacher, if set
+  std::vector<std::unique_ptr<model::Network>> teachers_;  // qat.teacher, if set
 };
 
 json stage_json(const StageSummary& stage, const task::Readout& readout) {

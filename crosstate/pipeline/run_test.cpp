@@ -145,7 +145,14 @@ TEST_F(RunTest, LearnsFromTheFloatModelThatQatTeacherNames) {
   };
   const std::string own = read_file(directory_ / "own/qat.safetensors");
   EXPECT_TRUE(taught_by("same", "own/float.safetensors") == own);
-  EXPECT_FALSE(taught_by("other", "larger/float.safetensors") == own);
+  const std::string other = taught_by("other", "larger/float.safetensors");
+  EXPECT_FALSE(other == own);
+  // Several teach the mean of their outputs: that of two equal ones is their own.
+  const std::string larger_file = (directory_ / "larger/float.safetensors").string();
+  EXPECT_TRUE(taught_by("twice", "larger/float.safetensors:" + larger_file) == other);
+  const std::string both = taught_by("both", "own/float.safetensors:" + larger_file);
+  EXPECT_FALSE(both == own);
+  EXPECT_FALSE(both == other);
 
   RunOptions another = options_;
   another.qat.teacher = (directory_ / "own/float.safetensors").string();
@@ -164,6 +171,15 @@ TEST_F(RunTest, LearnsFromTheFloatModelThatQatTeacherNames) {
   EXPECT_THAT(
       [&] { run(another, context("no")); },
       ThrowsMessage<Error>(HasSubstr("8 channels and 1 layers, expected those of [model]")));
+  another.qat.teacher = "a.safetensors:b.safetensors";
+  EXPECT_THAT([&] { run(another, context("no")); },
+              ThrowsMessage<Error>(HasSubstr("expected 0 with 2 in qat.teacher")));
+  for (const std::string names : {":", "a:", ":a", "a::b"}) {
+    another.qat.teacher = names;
+    EXPECT_THAT([&] { run(another, context("no")); },
+                ThrowsMessage<Error>(HasSubstr("expected names of files, separated by single")));
+  }
+  another.qat.teacher.clear();
   another.quantize = false;  // without a second training
   EXPECT_FALSE(run(another, context("float")).interrupted);
 }

@@ -136,6 +136,7 @@ train::TrainSummary Pipeline::train(const Stage& stage, model::Network& network,
     context.epoch_data = [this](std::uint32_t epoch) -> const data::Dataset& {
       return data_.augmenter->epoch(epoch);
     };
+    context.epoch_sets = options_.augment.variants;
   }
   nlohmann::json config = identity_.settings(options_, stage.settings);
   config["data"]["test"] = train::data_identity(data_.test);

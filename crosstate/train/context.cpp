@@ -20,9 +20,14 @@ void check_teacher(const Teacher& teacher, const model::Network& network,
     fail("teacher",
          "a temperature of " + std::to_string(teacher.temperature) + ", expected above 0");
   }
-  if (teacher.network == nullptr) fail("teacher", "a weight above 0, but no network");
-  check_fits(*teacher.network, training);
-  if (teacher.streams > 0) network.require_same_streams(*teacher.network);
+  if (teacher.networks.empty()) fail("teacher", "a weight above 0, but no network");
+  for (const model::Network* one : teacher.networks) check_fits(*one, training);
+  if (teacher.streams == 0) return;
+  if (teacher.networks.size() > 1) {
+    fail("teacher", "a weight of streams and " + std::to_string(teacher.networks.size()) +
+                        " networks, expected one");
+  }
+  network.require_same_streams(*teacher.networks.front());
 }
 
 void check_stages(const model::Network& network, const TrainOptions& options,

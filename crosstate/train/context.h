@@ -18,14 +18,13 @@
 
 namespace crosstate::train {
 
-/// Network whose outputs for every training sequence are learned in addition to the targets; see
-/// Task::loss().
+/// Networks the mean of whose outputs for every training sequence is learned in addition to the
+/// targets; see Task::loss().
 struct Teacher {
-  const model::Network* network =
-      nullptr;             // evaluated in inference mode: running statistics, no dropout
+  std::vector<const model::Network*> networks;  // in inference mode: running statistics, no dropout
   double weight = 0;       // share of the teacher in the loss; 0: no teacher, 1: no targets
   double temperature = 2;  // above 0
-  double streams = 0;      // LossOptions::stream_weight; above 0: as many channels and layers
+  double streams = 0;      // LossOptions::stream_weight; above 0: one network, of the same shape
   bool teaches() const { return weight > 0 || streams > 0; }
 };
 
@@ -63,6 +62,7 @@ struct TrainContext {
   /// always the same for the same epoch, valid until the next call. Null: `training` itself in
   /// every epoch.
   std::function<const data::Dataset&(std::uint32_t epoch)> epoch_data;
+  int epoch_sets = 0;  // epochs whose numbers are equal modulo it have equal epoch_data; 0: none
   Teacher teacher;
   /// Called after every step of the optimiser with the learning rate of the weights in that step.
   /// Its changes must be determined by the network and the content of `config`. May be null.

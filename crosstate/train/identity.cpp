@@ -26,9 +26,11 @@ json describe(const std::vector<model::Parameter>& parameters) {
 
 json describe(const Teacher& teacher) {
   if (!teacher.teaches()) return nullptr;
+  json checksums = json::array();
+  for (const model::Network* network : teacher.networks) checksums.push_back(checksum(*network));
   json values = {{"weight", teacher.weight},
                  {"temperature", teacher.temperature},
-                 {"checksum", checksum(*teacher.network)}};
+                 {"checksum", checksums.size() == 1 ? checksums.front() : checksums}};
   if (teacher.streams > 0) values["streams"] = teacher.streams;
   return values;
 }

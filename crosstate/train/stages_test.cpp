@@ -91,7 +91,7 @@ class StagesTest : public testing::Test {
 
 TEST_F(StagesTest, ContinueToTheSameBitsAcrossTheirBorders) {
   const model::Network teacher = float_network(11);
-  context_.teacher = {&teacher, 0.4, 3};
+  context_.teacher = {{&teacher}, 0.4, 3};
   options_.average = 0.9;
   options_.norm_batches = 2;
   model::Network straight = network();
@@ -170,43 +170,70 @@ TEST_F(StagesTest, RefuseWhatDoesNotFit) {
   expect_refused("not in the formats of the first stage");
 
   context_.stages.clear();
-  context_.teacher = {nullptr, 0.5, 2};
+  context_.teacher = {{}, 0.5, 2};
   expect_refused("a weight above 0, but no network");
   const model::Network teacher = float_network();
-  context_.teacher = {&teacher, 1.5, 2};
+  context_.teacher = {{&teacher}, 1.5, 2};
   expect_refused("a weight of 1.5");
-  context_.teacher = {&teacher, 0.5, 0};
+  context_.teacher = {{&teacher}, 0.5, 0};
   expect_refused("a temperature of 0.0");
   const model::Network other({}, model::TaskShape{.inputs = 1, .outputs = 4}, 1);
-  context_.teacher = {&other, 0.5, 2};
+  context_.teacher = {{&other}, 0.5, 2};
   expect_refused("3 classes, but the network has 4");
-  context_.teacher = {&teacher, 0, 2, -1};
+  context_.teacher = {{&teacher}, 0, 2, -1};
   expect_refused("a weight of streams of -1");
-  context_.teacher = {nullptr, 0, 2, 1};
+  context_.teacher = {{}, 0, 2, 1};
   expect_refused("a weight above 0, but no network");
   model::ModelOptions wider = teacher.options();
   wider.channels += 1;
   const model::Network wide(wider, teacher.task(), 1);
-  context_.teacher = {&wide, 0, 2, 1};
+  context_.teacher = {{&wide}, 0, 2, 1};
   expect_refused("residual streams of " + std::to_string(wider.channels) + " channels");
+  context_.teacher = {{&teacher, &teacher}, 0, 2, 1};
+  expect_refused("a weight of streams and 2 networks, expected one");
 }
 
 TEST_F(StagesTest, RefuseTheCheckpointOfOtherStagesAndTeachers) {
   const model::Network teacher = float_network(11), other = float_network(12);
-  context_.teacher = {&teacher, 0.4, 3};
+  context_.teacher = {{&teacher}, 0.4, 3};
   model::Network first = network();
   run(first, stopped_after(kBatches));
   context_.resume = true;
-  context_.teacher.network = &other;
+  context_.teacher.networks = {&other};
   expect_refused("teacher.checksum was");
-  context_.teacher = {&teacher, 0.5, 3};
+  context_.teacher.networks = {&teacher, &other};
+  expect_refused("teacher.checksum");
+  context_.teacher = {{&teacher}, 0.5, 3};
   expect_refused("teacher.weight was 0.4 and is now 0.5");
-  context_.teacher = {&teacher, 0.4, 3, 1};
+  context_.teacher = {{&teacher}, 0.4, 3, 1};
   expect_refused("teacher.streams");
-  context_.teacher = {&teacher, 0.4, 3};
+  context_.teacher = {{&teacher}, 0.4, 3};
   context_.stages[0].epochs = 1;
   context_.stages[1].epochs = 2;
   expect_refused("stages.0.epochs was 2 and is now 1");
+}
+
+TEST_F(StagesTest, TeachersTeachTheMeanOfTheirOutputs) {
+  context_.directory.clear();
+  const model::Network teacher = float_network(11);
+  const auto taught_by = [&](std::vector<const model::Network*> networks) {
+    context_.teacher = {std::move(networks), 0.4, 3};
+    model::Network student = network();
+    run(student, context_);
+    return bytes(student);
+  };
+  // Outputs are linear in the decoder: those of one are exactly doubled, those of the other are 0.
+  model::Network doubled = teacher, silent = teacher;
+  for (model::Network* one : {&doubled, &silent}) {
+    for (model::Parameter& parameter : one->parameters()) {
+      if (!parameter.name.starts_with("decoder.")) continue;
+      for (float& value : parameter.value) value *= one == &doubled ? 2.0f : 0.0f;
+    }
+  }
+  const std::string alone = taught_by({&teacher});
+  EXPECT_TRUE(taught_by({&teacher, &teacher}) == alone);
+  EXPECT_FALSE(taught_by({&doubled}) == alone);
+  EXPECT_TRUE(taught_by({&doubled, &silent}) == alone);
 }
 
 TEST_F(StagesTest, ATeacherStandsInForLabels) {
@@ -219,7 +246,7 @@ TEST_F(StagesTest, ATeacherStandsInForLabels) {
 
   data::Dataset scrambled = training_;
   for (float& label : scrambled.targets) label = label < 2 ? label + 1 : 0;
-  context_.teacher = {&teacher, 1, 2};
+  context_.teacher = {{&teacher}, 1, 2};
   model::Network student = float_network(4);
   const auto accuracy = [&] {
     return train(student, scrambled, validation_, options_, context_).best_validation_metric;

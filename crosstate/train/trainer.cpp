@@ -18,6 +18,7 @@
 #include "crosstate/train/checkpoint.h"
 #include "crosstate/train/identity.h"
 #include "crosstate/train/schedule.h"
+#include "crosstate/train/teacher_outputs.h"
 
 namespace crosstate::train {
 namespace {
@@ -238,8 +239,9 @@ class Trainer {
     tally.readout = training_.readout;
     for (std::size_t i = 0; i < steps_per_epoch_; ++i) {
       if (context_.stop && context_.stop()) return false;
-      data::fill_batch(set, part(order, i * batch_size_, batch_size_), block_length, batch_);
-      const model::BatchResult result = step(log.epoch, i);
+      const std::span<const std::uint32_t> rows = part(order, i * batch_size_, batch_size_);
+      data::fill_batch(set, rows, block_length, batch_);
+      const model::BatchResult result = step(log.epoch, i, rows);
       batch_loss_ = result.loss;
       tally.add(result, batch_.count);
       ++steps_now_;
@@ -253,18 +255,22 @@ class Trainer {
     return measure_norms(set, order);
   }
 
-  model::BatchResult step(int epoch, std::size_t index) {
+  model::BatchResult step(int epoch, std::size_t index, std::span<const std::uint32_t> rows) {
     const std::uint64_t global = optimizer_.steps();
     model::LossOptions loss{options_.label_smoothing, context_.seed, global};
     loss.weights = weights_;
     if (const Teacher& teacher = context_.teacher; teacher.weight > 0) {
-      teacher.network->evaluate(batch_, pool_, &teacher_logits_);
-      loss.teacher = teacher_logits_;
+      const auto sets = static_cast<std::size_t>(context_.epoch_data ? context_.epoch_sets : 1);
+      if (!teacher_outputs_) teacher_outputs_.emplace(teacher, sets, training_.count);
+      const std::size_t set = sets == 0 ? 0 : static_cast<std::size_t>(epoch - 1) % sets;
+      loss.teacher = teacher_outputs_->of(batch_, rows, set, pool_);
       loss.distillation = teacher.weight;
       loss.temperature = teacher.temperature;
     }
-    loss.stream_teacher = context_.teacher.network;
-    loss.stream_weight = context_.teacher.streams;
+    if (context_.teacher.streams > 0) {
+      loss.stream_teacher = context_.teacher.networks.front();
+      loss.stream_weight = context_.teacher.streams;
+    }
     const model::BatchResult result = network_.train_step(batch_, loss, pool_);
     const double norm = gradient_norm(network_.parameters());
     if (!std::isfinite(result.loss) || !std::isfinite(norm)) {
@@ -406,7 +412,7 @@ class Trainer {
   Schedule schedule_;
   AdamW optimizer_;
   std::optional<model::Network> average_;
-  std::vector<float> teacher_logits_;
+  std::optional<TeacherOutputs> teacher_outputs_;
   std::vector<double> weights_;  // of categories
   json identity_;
   std::vector<EpochLog> history_;
