@@ -2,6 +2,7 @@
 // are independent; a few modes at a time share each load of u and y.
 #include "crosstate/kernels/scan.h"
 
+#include <algorithm>
 #include <type_traits>
 
 #include "crosstate/kernels/simd/targets.h"
@@ -22,6 +23,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Modes per pass: states and coefficients of two modes fill AVX2's 16 registers, of four AVX-512's.
 constexpr std::size_t kModesPerPass = kV == 1 ? 4 : 2;
+// Modes whose adjoints run in one loop: those of two modes fill AVX-512's registers.
+constexpr std::size_t kModesPerAdjoint = kV == 1 ? 2 : 1;
 
 struct Mode {
   V ar, ai, b, cr, ci;
@@ -209,74 +212,106 @@ HWY_INLINE void recompute(const ScanModes& modes, std::size_t n, const StateRoun
   }
 }
 
-template <bool kComplex, bool kGain, bool kGainGradient, bool kRound>
-HWY_INLINE void adjoint_mode(const ScanModes& modes, std::size_t n, const Saturation& saturation,
-                             std::size_t steps, const float* HWY_RESTRICT u, const float* start,
-                             const float* HWY_RESTRICT gy, float* HWY_RESTRICT gu,
-                             float* HWY_RESTRICT carry, const ScanGradients& gradients,
-                             const float* HWY_RESTRICT states) {
-  Mode m = load_mode<kComplex, kGain>(modes, n);
-  // With a gain, the adjoint state is stored times b: then gu needs no product with b.
-  const V gain = kGain ? m.b : hn::Set(d, 1.0f);
-  const V inverse = hn::Div(hn::Set(d, 1.0f), gain);
-  if constexpr (kGain) {
-    m.cr = hn::Mul(m.cr, gain);
-    m.ci = hn::Mul(m.ci, gain);
-  }
-
-  // Sums shared by the vectors of a step. Both products of a part of A are added first, so that the
-  // chain of the sum has one addition, on execution units that multiply-adds leave free.
-  V ar[kSums], ai[kSums], b[kSums], cr[kSums], ci[kSums];
-  clear(ar);
-  clear(ai);
-  clear(b);
-  clear(cr);
-  clear(ci);
+// A mode in the adjoint: coefficients, the adjoint states of its lanes, and the sums of its
+// gradients, which the vectors of a step share.
+struct AdjointMode {
+  Mode m;
+  V gain, inverse;
   V pr[kV], pi[kV];
+  V ar[kSums], ai[kSums], b[kSums], cr[kSums], ci[kSums];
+};
+
+template <bool kComplex, bool kGain>
+HWY_INLINE AdjointMode load_adjoint(const ScanModes& modes, std::size_t n, const float* carry) {
+  AdjointMode a;
+  a.m = load_mode<kComplex, kGain>(modes, n);
+  // With a gain, the adjoint state is stored times b: then gu needs no product with b.
+  a.gain = kGain ? a.m.b : hn::Set(d, 1.0f);
+  a.inverse = hn::Div(hn::Set(d, 1.0f), a.gain);
+  if constexpr (kGain) {
+    a.m.cr = hn::Mul(a.m.cr, a.gain);
+    a.m.ci = hn::Mul(a.m.ci, a.gain);
+  }
+  clear(a.ar);
+  clear(a.ai);
+  clear(a.b);
+  clear(a.cr);
+  clear(a.ci);
   for (std::size_t v = 0; v < kV; ++v) {
-    pr[v] = hn::Mul(gain, hn::Load(d, carry + v * kN));
-    pi[v] = hn::Mul(gain, hn::Load(d, carry + kLanes + v * kN));
+    a.pr[v] = hn::Mul(a.gain, hn::Load(d, carry + v * kN));
+    a.pi[v] = hn::Mul(a.gain, hn::Load(d, carry + kLanes + v * kN));
+  }
+  return a;
+}
+
+template <bool kComplex, bool kGainGradient>
+HWY_INLINE void store_adjoint(const AdjointMode& a, std::size_t n, float* carry,
+                              const ScanGradients& gradients) {
+  for (std::size_t v = 0; v < kV; ++v) {
+    hn::Store(hn::Mul(a.inverse, a.pr[v]), d, carry + v * kN);
+    hn::Store(hn::Mul(a.inverse, a.pi[v]), d, carry + kLanes + v * kN);
+  }
+  gradients.ar[n] += scaled_sum(a.inverse, a.ar);
+  gradients.cr[n] += sum(a.cr);
+  if constexpr (kComplex) {
+    gradients.ai[n] += scaled_sum(a.inverse, a.ai);
+    gradients.ci[n] += sum(a.ci);
+  }
+  if constexpr (kGainGradient) gradients.b[n] += scaled_sum(a.inverse, a.b);
+}
+
+// The adjoint of kModes modes from n on, whose states are in `states` as recompute() leaves them.
+// The next adjoint state of a mode waits for three multiply-adds of this step; another mode, or
+// another vector of lanes, fills that time. start, carry: of mode n.
+template <std::size_t kModes, bool kComplex, bool kGain, bool kGainGradient, bool kRound>
+HWY_INLINE void adjoint_modes(const ScanModes& modes, std::size_t n, const Saturation& saturation,
+                              std::size_t steps, const float* HWY_RESTRICT u, const float* start,
+                              const float* HWY_RESTRICT gy, float* HWY_RESTRICT gu,
+                              float* HWY_RESTRICT carry, const ScanGradients& gradients,
+                              const float* HWY_RESTRICT states) {
+  AdjointMode all[kModes];
+  for (std::size_t j = 0; j < kModes; ++j) {
+    all[j] = load_adjoint<kComplex, kGain>(modes, n + j, carry + j * 2 * kLanes);
   }
   for (std::size_t t = steps; t-- > 0;) {
-    const float* now = states + t * 2 * kLanes;
-    const float* before = t > 0 ? now - 2 * kLanes : start;
     for (std::size_t v = 0; v < kV; ++v) {
       const std::size_t at = t * kLanes + v * kN, s = v % kSums;
       const V g = hn::Load(d, gy + at);
-      const V xr = hn::Load(d, now + v * kN);
-      V lr = hn::MulAdd(m.cr, g, pr[v]);
-      cr[s] = hn::MulAdd(g, xr, cr[s]);
-      if constexpr (kRound) lr = saturation.pass(xr, lr);
-      hn::Store(hn::Add(lr, hn::Load(d, gu + at)), d, gu + at);
-      if constexpr (kGainGradient) b[s] = hn::MulAdd(lr, hn::Load(d, u + at), b[s]);
-      const V br = hn::Load(d, before + v * kN);
-      if constexpr (!kComplex) {
-        ar[s] = hn::MulAdd(lr, br, ar[s]);
-        pr[v] = hn::Mul(m.ar, lr);
-      } else {
-        const V xi = hn::Load(d, now + kLanes + v * kN);
-        V li = hn::NegMulAdd(m.ci, g, pi[v]);
-        ci[s] = hn::NegMulAdd(g, xi, ci[s]);
-        if constexpr (kRound) li = saturation.pass(xi, li);
-        const V bi = hn::Load(d, before + kLanes + v * kN);
-        ar[s] = hn::Add(ar[s], hn::MulAdd(lr, br, hn::Mul(li, bi)));
-        ai[s] = hn::Add(ai[s], hn::NegMulAdd(lr, bi, hn::Mul(li, br)));
-        pr[v] = hn::MulAdd(m.ar, lr, hn::Mul(m.ai, li));
-        pi[v] = hn::MulSub(m.ar, li, hn::Mul(m.ai, lr));
+      V to_u = hn::Load(d, gu + at);
+      for (std::size_t j = 0; j < kModes; ++j) {
+        AdjointMode& a = all[j];
+        const float* now = states + (j * steps + t) * 2 * kLanes;
+        const float* before = t > 0 ? now - 2 * kLanes : start + j * 2 * kLanes;
+        const V xr = hn::Load(d, now + v * kN);
+        V lr = hn::MulAdd(a.m.cr, g, a.pr[v]);
+        a.cr[s] = hn::MulAdd(g, xr, a.cr[s]);
+        if constexpr (kRound) lr = saturation.pass(xr, lr);
+        to_u = hn::Add(lr, to_u);
+        if constexpr (kGainGradient) a.b[s] = hn::MulAdd(lr, hn::Load(d, u + at), a.b[s]);
+        const V br = hn::Load(d, before + v * kN);
+        if constexpr (!kComplex) {
+          a.ar[s] = hn::MulAdd(lr, br, a.ar[s]);
+          a.pr[v] = hn::Mul(a.m.ar, lr);
+        } else {
+          const V xi = hn::Load(d, now + kLanes + v * kN);
+          V li = hn::NegMulAdd(a.m.ci, g, a.pi[v]);
+          a.ci[s] = hn::NegMulAdd(g, xi, a.ci[s]);
+          if constexpr (kRound) li = saturation.pass(xi, li);
+          const V bi = hn::Load(d, before + kLanes + v * kN);
+          // Both products of a part of A are added first, so that the chain of the sum has one
+          // addition, on execution units that multiply-adds leave free.
+          a.ar[s] = hn::Add(a.ar[s], hn::MulAdd(lr, br, hn::Mul(li, bi)));
+          a.ai[s] = hn::Add(a.ai[s], hn::NegMulAdd(lr, bi, hn::Mul(li, br)));
+          a.pr[v] = hn::MulAdd(a.m.ar, lr, hn::Mul(a.m.ai, li));
+          a.pi[v] = hn::MulSub(a.m.ar, li, hn::Mul(a.m.ai, lr));
+        }
       }
+      hn::Store(to_u, d, gu + at);
     }
   }
-  for (std::size_t v = 0; v < kV; ++v) {
-    hn::Store(hn::Mul(inverse, pr[v]), d, carry + v * kN);
-    hn::Store(hn::Mul(inverse, pi[v]), d, carry + kLanes + v * kN);
+  for (std::size_t j = 0; j < kModes; ++j) {
+    store_adjoint<kComplex, kGainGradient>(all[j], n + j, carry + j * 2 * kLanes, gradients);
   }
-  gradients.ar[n] += scaled_sum(inverse, ar);
-  gradients.cr[n] += sum(cr);
-  if constexpr (kComplex) {
-    gradients.ai[n] += scaled_sum(inverse, ai);
-    gradients.ci[n] += sum(ci);
-  }
-  if constexpr (kGainGradient) gradients.b[n] += scaled_sum(inverse, b);
 }
 
 template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
@@ -285,19 +320,21 @@ HWY_INLINE void adjoint_pass(const ScanModes& modes, std::size_t n, const StateR
                              const float* start, const float* gy, float* gu, float* carry,
                              const ScanGradients& gradients, float* scratch) {
   constexpr bool kRound = kRounding != Rounding::kNone;
+  constexpr std::size_t kTogether = std::min(kModes, kModesPerAdjoint);
+  static_assert(kModes % kTogether == 0);
   recompute<kModes, kComplex, kGain, kRounding>(modes, n, rounding, rounder, steps, u, start,
                                                 scratch);
-  for (std::size_t j = 0; j < kModes; ++j) {
+  for (std::size_t j = 0; j < kModes; j += kTogether) {
     const std::size_t mode = (n + j) * 2 * kLanes;
-    float* states = scratch + j * steps * 2 * kLanes;
+    const float* states = scratch + j * steps * 2 * kLanes;
     if (kGain && gradients.b != nullptr) {
-      adjoint_mode<kComplex, kGain, kGain, kRound>(modes, n + j, rounder.saturation, steps, u,
-                                                   start + mode, gy, gu, carry + mode, gradients,
-                                                   states);
+      adjoint_modes<kTogether, kComplex, kGain, kGain, kRound>(modes, n + j, rounder.saturation,
+                                                               steps, u, start + mode, gy, gu,
+                                                               carry + mode, gradients, states);
     } else {
-      adjoint_mode<kComplex, kGain, false, kRound>(modes, n + j, rounder.saturation, steps, u,
-                                                   start + mode, gy, gu, carry + mode, gradients,
-                                                   states);
+      adjoint_modes<kTogether, kComplex, kGain, false, kRound>(modes, n + j, rounder.saturation,
+                                                               steps, u, start + mode, gy, gu,
+                                                               carry + mode, gradients, states);
     }
   }
 }
