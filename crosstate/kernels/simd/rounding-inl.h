@@ -39,6 +39,16 @@ HWY_INLINE V least_magnitude(V x, V limit) {
 }
 #endif
 
+/// The larger one of a magnitude and that of x.
+HWY_INLINE V greatest_magnitude(V magnitude, V x) {
+#if HWY_TARGET <= HWY_AVX3
+  constexpr int kGreatestMagnitudeWithoutSign = 11;
+  return V{_mm512_range_ps(magnitude.raw, x.raw, kGreatestMagnitudeWithoutSign)};
+#else
+  return hn::Max(magnitude, hn::Abs(x));
+#endif
+}
+
 struct Saturation {
   explicit Saturation(float limit)
       : tie(hn::Set(d, kScanTie)),
@@ -68,6 +78,11 @@ struct Saturation {
   HWY_INLINE V pass(V x, V gradient) const {
     const VI magnitude = hn::And(hn::BitCast(di, x), hn::Set(di, 0x7FFFFFFF));
     return hn::IfThenElseZero(hn::RebindMask(d, hn::Lt(magnitude, limit_bits)), gradient);
+  }
+
+  /// Whether a state of that magnitude, in any lane, saturated.
+  HWY_INLINE bool reached(V magnitude) const {
+    return !hn::AllTrue(d, hn::Lt(magnitude, top));
   }
 
   V tie, magic;

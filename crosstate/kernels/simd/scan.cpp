@@ -192,12 +192,15 @@ HWY_INLINE void forward(const ScanModes& modes, const StateRounding& rounding, s
   }
 }
 
-// The states after each step of some modes, [mode][steps][2][16]. start: of the channel.
+// The states after each step of some modes, [mode][steps][2][16]. start: of the channel. peaks: the
+// largest magnitude of each rounded mode in each lane.
 template <std::size_t kModes, bool kComplex, bool kGain, Rounding kRounding>
 HWY_INLINE void recompute(const ScanModes& modes, std::size_t n, const StateRounding& rounding,
                           const Rounder& rounder, std::size_t steps, const float* HWY_RESTRICT u,
-                          const float* start, float* HWY_RESTRICT states) {
+                          const float* start, float* HWY_RESTRICT states, V (&peaks)[kModes]) {
+  constexpr bool kRound = kRounding != Rounding::kNone;
   auto s = load<kModes, kComplex, kGain, kRounding>(modes, n, rounding, start);
+  for (V& peak : peaks) peak = hn::Zero(d);
   for (std::size_t t = 0; t < steps; ++t) {
     const std::uint32_t step = mixed_step<kRounding>(rounding.draws, t);
     for (std::size_t v = 0; v < kV; ++v) {
@@ -207,6 +210,8 @@ HWY_INLINE void recompute(const ScanModes& modes, std::size_t n, const StateRoun
         float* to = states + (j * steps + t) * 2 * kLanes + v * kN;
         hn::Store(s.xr[j][v], d, to);
         if constexpr (kComplex) hn::Store(s.xi[j][v], d, to + kLanes);
+        if constexpr (kRound) peaks[j] = greatest_magnitude(peaks[j], s.xr[j][v]);
+        if constexpr (kRound && kComplex) peaks[j] = greatest_magnitude(peaks[j], s.xi[j][v]);
       }
     }
   }
@@ -262,8 +267,9 @@ HWY_INLINE void store_adjoint(const AdjointMode& a, std::size_t n, float* carry,
 
 // The adjoint of kModes modes from n on, whose states are in `states` as recompute() leaves them.
 // The next adjoint state of a mode waits for three multiply-adds of this step; another mode, or
-// another vector of lanes, fills that time. start, carry: of mode n.
-template <std::size_t kModes, bool kComplex, bool kGain, bool kGainGradient, bool kRound>
+// another vector of lanes, fills that time. start, carry: of mode n. kSaturates: some states may
+// have saturated; there the gradient does not pass.
+template <std::size_t kModes, bool kComplex, bool kGain, bool kGainGradient, bool kSaturates>
 HWY_INLINE void adjoint_modes(const ScanModes& modes, std::size_t n, const Saturation& saturation,
                               std::size_t steps, const float* HWY_RESTRICT u, const float* start,
                               const float* HWY_RESTRICT gy, float* HWY_RESTRICT gu,
@@ -285,7 +291,7 @@ HWY_INLINE void adjoint_modes(const ScanModes& modes, std::size_t n, const Satur
         const V xr = hn::Load(d, now + v * kN);
         V lr = hn::MulAdd(a.m.cr, g, a.pr[v]);
         a.cr[s] = hn::MulAdd(g, xr, a.cr[s]);
-        if constexpr (kRound) lr = saturation.pass(xr, lr);
+        if constexpr (kSaturates) lr = saturation.pass(xr, lr);
         to_u = hn::Add(lr, to_u);
         if constexpr (kGainGradient) a.b[s] = hn::MulAdd(lr, hn::Load(d, u + at), a.b[s]);
         const V br = hn::Load(d, before + v * kN);
@@ -296,7 +302,7 @@ HWY_INLINE void adjoint_modes(const ScanModes& modes, std::size_t n, const Satur
           const V xi = hn::Load(d, now + kLanes + v * kN);
           V li = hn::NegMulAdd(a.m.ci, g, a.pi[v]);
           a.ci[s] = hn::NegMulAdd(g, xi, a.ci[s]);
-          if constexpr (kRound) li = saturation.pass(xi, li);
+          if constexpr (kSaturates) li = saturation.pass(xi, li);
           const V bi = hn::Load(d, before + kLanes + v * kN);
           // Both products of a part of A are added first, so that the chain of the sum has one
           // addition, on execution units that multiply-adds leave free.
@@ -319,22 +325,34 @@ HWY_INLINE void adjoint_pass(const ScanModes& modes, std::size_t n, const StateR
                              const Rounder& rounder, std::size_t steps, const float* u,
                              const float* start, const float* gy, float* gu, float* carry,
                              const ScanGradients& gradients, float* scratch) {
+  using std::bool_constant;
   constexpr bool kRound = kRounding != Rounding::kNone;
   constexpr std::size_t kTogether = std::min(kModes, kModesPerAdjoint);
   static_assert(kModes % kTogether == 0);
+  V peaks[kModes];
   recompute<kModes, kComplex, kGain, kRounding>(modes, n, rounding, rounder, steps, u, start,
-                                                scratch);
+                                                scratch, peaks);
   for (std::size_t j = 0; j < kModes; j += kTogether) {
     const std::size_t mode = (n + j) * 2 * kLanes;
     const float* states = scratch + j * steps * 2 * kLanes;
+    const auto run = [&](auto gain_gradient, auto saturates) {
+      adjoint_modes<kTogether, kComplex, kGain, gain_gradient.value, saturates.value>(
+          modes, n + j, rounder.saturation, steps, u, start + mode, gy, gu, carry + mode, gradients,
+          states);
+    };
+    // Few modes saturate within a block; the others need no test at every step.
+    const auto run_as_needed = [&](auto gain_gradient) {
+      if (kRound &&
+          rounder.saturation.reached(greatest_magnitude(peaks[j], peaks[j + kTogether - 1]))) {
+        run(gain_gradient, bool_constant<kRound>());
+      } else {
+        run(gain_gradient, bool_constant<false>());
+      }
+    };
     if (kGain && gradients.b != nullptr) {
-      adjoint_modes<kTogether, kComplex, kGain, kGain, kRound>(modes, n + j, rounder.saturation,
-                                                               steps, u, start + mode, gy, gu,
-                                                               carry + mode, gradients, states);
+      run_as_needed(bool_constant<kGain>());
     } else {
-      adjoint_modes<kTogether, kComplex, kGain, false, kRound>(modes, n + j, rounder.saturation,
-                                                               steps, u, start + mode, gy, gu,
-                                                               carry + mode, gradients, states);
+      run_as_needed(bool_constant<false>());
     }
   }
 }
