@@ -11,7 +11,8 @@ import pathlib
 import statistics
 
 
-DATA = {"sample": "Built-in sample", "mnist": "Sequential MNIST", "fsdd": "Spoken digits"}
+DATA = {"sample": "Built-in sample", "mnist": "Sequential MNIST",
+        "psmnist": "Permuted sequential MNIST", "fsdd": "Spoken digits", "gsc": "Speech Commands"}
 
 
 def read(path):
@@ -178,6 +179,36 @@ def bits(directory):
                   columns, sorted(rows)),
             plot("line", "Four ways to quantize one network", "total bytes", "test accuracy, %",
                  lines))
+
+
+def fronts(directory, _):
+    """Bytes and bit operations of one network in many formats against its accuracy."""
+    tables, charts = [], []
+    for data, title in DATA.items():
+        here = directory / data
+        if not (here / "kinds.txt").is_file():
+            continue
+        kinds = (here / "kinds.txt").read_text().splitlines()
+        found = []
+        for number, (kind, model) in enumerate(zip(kinds, read(here / "cost" / "cost.json")["models"])):
+            result = read(here / "eval" / str(number) / "eval.json")
+            found.append((kind, model["memory_bytes"]["total"],
+                          model["operations"]["per_inference"]["bit_operations"],
+                          percent(result["accuracy"]), interval(result)))
+        # On a front is what no other format beats in one of both without losing in the other.
+        on = [["" if any(o[i] <= f[i] and o[3] >= f[3] and (o[i], o[3]) != (f[i], f[3])
+                         for o in found) else "front" for f in found] for i in (1, 2)]
+        rows = sorted(([*f, *marks] for f, *marks in zip(found, *on)), key=lambda row: row[1])
+        columns = ["format", "total bytes", "bit operations", "accuracy, %", "95 % interval, %",
+                   "by bytes", "by bit operations"]
+        tables.append(table(f"{title}: one network in several formats", columns, rows))
+        for column, label in ((1, "total bytes"), (2, "bit operations")):
+            lines = {}
+            for f in found:
+                lines.setdefault(f[0].split(",")[0], []).append(point(f[column], f[3]))
+            charts.append(plot("line", f"{title}: accuracy against {label}", label,
+                               "test accuracy, %", lines, log_x=True))
+    return {"tables": tables, "charts": charts}
 
 
 TRAININGS = {"ptq": "PTQ, naive",

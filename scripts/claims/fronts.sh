@@ -1,0 +1,63 @@
+# Bytes and bit operations against accuracy: the best PTQ within several budgets of bytes, with
+# noise-shaped states among its choices, and QAT with a noise-shaped state at several precisions.
+# shellcheck shell=bash disable=SC2154
+
+# What the residue of a state of these few bits needs, and scales that take one byte.
+kept=(--set quant.state.residue_bits=8 --set quant.weight_scales=pow2)
+
+quick() {
+  network plain
+  local data=("${sample[@]}") test_data=("${tested[@]}") budgets=(2600 3000 3800)
+  local presets=(w2a4s4 w4a4s4 w8a8s8)
+  [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || budgets=(1000 2000) presets=(w4a4s4)
+  front "$1" sample "$networks/plain/float.safetensors" "${rounded[@]}" "${shape[@]}"
+}
+
+# The networks of the configurations; that of sequential MNIST is in models/.
+full() {
+  local data test_data budgets presets=(w2a4s4 w3a4s4 w4a4s4 w4a6s6 w8a8s8)
+  if [[ -n $fsdd ]]; then
+    budgets=(7000 8000 10000 12000 16000 24000)
+    trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
+  fi
+  if [[ -n $gsc ]]; then
+    budgets=(6500 7500 9000 12000 16000)
+    trained "$1" gsc "$root/configs/gsc.toml" "$gsc" --set qat.epochs=250
+  fi
+  [[ -n $mnist ]] || return 0
+  presets=(w2a4s4 w4a4s4)
+  data=(--data "$mnist") test_data=(--data "$mnist") budgets=(8000 9000 10000 12000 18000)
+  front "$1" mnist "$root/models/smnist.float.safetensors" --config "$root/configs/smnist-small.toml" \
+    --set qat.distill=0.5 --set qat.average=0.999
+  budgets=(9000 10500 13000 20000)
+  trained "$1" psmnist "$root/configs/psmnist.toml" "$mnist"
+}
+
+# trained DIRECTORY NAME CONFIG DATA OPTION...: the front of a network that is trained first.
+trained() {
+  local config=(--config "$3" "${@:5}")
+  data=(--data "$4") test_data=(--data "$4")
+  run "$networks/$2/float" train --config "$3" "${data[@]}" --set run.quantize=false
+  front "$1" "$2" "$networks/$2/float/float.safetensors" "${config[@]}"
+}
+
+# front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, budgets and presets.
+front() {
+  local directory=$1/$2 own=$networks/$2 size preset model
+  local kinds=(float) models=("$3")
+  for size in "${budgets[@]}"; do
+    fitted "$own/fitted/$size" "$3" "$size" "${data[@]}"
+    kinds+=("PTQ, best") models+=("$own/fitted/$size/ptq.safetensors")
+  done
+  for preset in "${presets[@]}"; do
+    run "$own/qat/$preset" train "${@:4}" "${data[@]}" --set "run.start=$3" \
+      --set "quant.preset=$preset" "${kept[@]}"
+    kinds+=("QAT, $preset") models+=("$own/qat/$preset/qat.safetensors")
+  done
+  run "$directory/eval/0" eval "$3" "${test_data[@]}"
+  for ((model = 1; model < ${#models[@]}; ++model)); do
+    run "$directory/eval/$model" eval "${models[model]}" --backend integer "${test_data[@]}"
+  done
+  run "$directory/cost" cost "${models[@]}" --target accelerator-45nm "${test_data[@]}"
+  printf '%s\n' "${kinds[@]}" >"$directory/kinds.txt"
+}
