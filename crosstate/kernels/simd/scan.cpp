@@ -328,7 +328,7 @@ HWY_INLINE void adjoint_pass(const ScanModes& modes, std::size_t n, const StateR
   using std::bool_constant;
   constexpr bool kRound = kRounding != Rounding::kNone;
   constexpr std::size_t kTogether = std::min(kModes, kModesPerAdjoint);
-  static_assert(kModes % kTogether == 0);
+  static_assert(kModes % kTogether == 0 && kTogether <= 2);
   V peaks[kModes];
   recompute<kModes, kComplex, kGain, kRounding>(modes, n, rounding, rounder, steps, u, start,
                                                 scratch, peaks);
