@@ -37,7 +37,8 @@ bool names_bits(const quant::QuantOptions& quant) {
 
 // Settings that name a format are followed exactly, unless a goal is named, too.
 pipeline::QuantizeRequest request_of(const Common& common, const pipeline::RunOptions& options) {
-  bool goal = options.ptq.loss != ptq::SearchOptions().loss || options.ptq.bytes > 0;
+  bool goal = options.ptq.loss != ptq::SearchOptions().loss || options.ptq.bytes > 0 ||
+              options.ptq.front > 0;
   for (const NamedSetting& setting : named_settings(common)) {
     goal = goal || setting.key == "ptq.loss" || setting.key == "ptq.bytes";
   }
@@ -86,6 +87,9 @@ int quantize_command(const Common& common, const std::string& file) {
     std::printf("on the test set: %s, of the float model %s\n",
                 primary.text(summary.metric).c_str(), primary.text(summary.float_metric).c_str());
   }
+  if (!summary.front.empty()) {
+    std::printf("\n%s\n", report::to_text(pipeline::front_table(summary)).c_str());
+  }
   const std::string interval = pipeline::interval_text(summary, summary.metric);
   std::printf("%s: %s %s after rounding%s, %s\n", (output.path() / "ptq.safetensors").c_str(),
               primary.title.c_str(), primary.text(summary.metric).c_str(),
@@ -104,7 +108,7 @@ void add_quantize(Command root) {
       "quantize",
       "Quantize a float model after training: in the format that the settings of [quant] name or, "
       "without any bits named there, in the cheapest one that loses at most --loss points on "
-      "held-out data, or the best one within --bytes");
+      "held-out data, or the best one within --bytes, and --front others");
   auto common = std::make_shared<Common>();
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();

@@ -38,12 +38,11 @@ struct Everything {
 // with their own name.
 constexpr std::size_t kFew = 16;
 constexpr const char* kMain[] = {
-    "model.channels", "model.states",        "model.layers",      "train.epochs",
-    "train.batch",    "train.learning_rate", "run.start",         "run.prune",
-    "run.crossbar",   "prune.states",        "quant.preset",      "ptq.loss",
-    "ptq.bytes",      "ptq.sequences",       "quant.state.bits",  "qat.epochs",
-    "device.model",   "crossbar.rows",       "crossbar.adc_bits", "wires.segment",
-    "simulate.chips", "simulate.times"};
+    "model.channels",      "model.states",   "model.layers",  "train.epochs",  "train.batch",
+    "train.learning_rate", "run.start",      "run.prune",     "run.crossbar",  "prune.states",
+    "quant.preset",        "ptq.loss",       "ptq.bytes",     "ptq.front",     "ptq.sequences",
+    "quant.state.bits",    "qat.epochs",     "device.model",  "crossbar.rows", "crossbar.adc_bits",
+    "wires.segment",       "simulate.chips", "simulate.times"};
 
 bool is_main(const std::string& key, const std::string& section) {
   return std::find(std::begin(kMain), std::end(kMain), key) != std::end(kMain) ||

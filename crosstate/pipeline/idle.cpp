@@ -413,9 +413,9 @@ Idle idle_in_quantize(const RunOptions& options, bool search, bool preset_named)
   Idle idle;
   add_sites(idle, options);
   if (!search) {
-    idle.push_back(
-        {{"ptq."},
-         "a format that [quant] names, unless a goal (ptq.loss, ptq.bytes) is named, too"});
+    idle.push_back({{"ptq."},
+                    "a format that [quant] names, unless a goal (ptq.loss, ptq.bytes, ptq.front) "
+                    "is named, too"});
     return idle;
   }
   if (options.ptq.bytes > 0) {

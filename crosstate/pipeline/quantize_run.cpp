@@ -48,6 +48,9 @@ class QuantizeRun {
       list.push_back(
           {"ptq", "searching", {}, [this](const Stage&) { find(); }, &summary_.searched});
       list.push_back({"test", "testing", {}, [this](const Stage&) { test_integers(); }});
+      if (options().ptq.front > 0) {
+        list.push_back({"front", "measuring a front", {}, [this](const Stage&) { find_front(); }});
+      }
     } else {
       list.push_back({"ptq", "choosing the ranges", {}, [this](const Stage&) { quantize(); }});
       list.push_back({"test", "testing", {}, [this](const Stage&) { test(); }});
@@ -105,25 +108,42 @@ class QuantizeRun {
     summary_.sensitivities = search_->sensitivities();
     summary_.held_out = fine_->sequences();
     summary_.held_out_float_metric = fine_->metric();
-    *network_ = summary_.found->network;
-    save();
+    save(summary_.found->network);
+  }
+
+  void find_front() {
+    for (const ptq::FoundFormat& found : search_->front(options().ptq.front)) {
+      const inference::Model rounded(found.network, saved_.preparation(), saved_.name());
+      FrontPoint point{.file = "front-" + std::to_string(found.cost.bytes) + ".safetensors",
+                       .cost = found.cost,
+                       .format = found.format,
+                       .held_out = found.verdict,
+                       .sums = {},
+                       .metric = 0};
+      rounded.save(pipeline_.file(point.file));
+      if (const data::Dataset& set = pipeline_.data().test; set.count > 0) {
+        point.sums = evaluated(rounded, inference::ModelBackend::kInteger).sums;
+        point.metric = task::primary_value(set.readout, point.sums);
+      }
+      summary_.front.push_back(std::move(point));
+    }
   }
 
   void quantize() {
     pipeline_.leave_if_stopped();
     network_->quantize(options().quant, calibration_batches(pipeline_.data().training, options()),
                        pipeline_.pool());
-    save();
+    save(*network_);
   }
 
-  void save() {
-    const inference::Model rounded(*network_, saved_.preparation(), saved_.name());
+  void save(const model::Network& network) {
+    const inference::Model rounded(network, saved_.preparation(), saved_.name());
     rounded.save(pipeline_.file("ptq.safetensors"));
-    summary_.not_integer = integer::site_in_floating_point(*network_);
+    summary_.not_integer = integer::site_in_floating_point(network);
     if (summary_.not_integer.empty()) {
       rounded.to_integers().save(pipeline_.file("ptq.integer.safetensors"));
     }
-    summary_.memory = cost::count_memory(*network_);
+    summary_.memory = cost::count_memory(network);
   }
 
   void test() {
@@ -137,18 +157,20 @@ class QuantizeRun {
   void test_integers() {
     const data::Dataset& set = pipeline_.data().test;
     if (set.count == 0) return;
-    const inference::Model rounded(*network_, saved_.preparation(), saved_.name());
-    const auto evaluated = [&](const inference::Model& model, inference::ModelBackend backend) {
-      const auto predictions = model.predict(set, backend, pipeline_.pool(), pipeline_.stop());
-      if (!predictions) Pipeline::leave();
-      return inference::evaluate(*predictions, set, model.name());
-    };
+    const inference::Model rounded(summary_.found->network, saved_.preparation(), saved_.name());
     const inference::Evaluation found = evaluated(rounded, inference::ModelBackend::kInteger);
     summary_.sums = found.sums;
     summary_.metric = task::primary_value(set.readout, found.sums);
     summary_.loss = found.loss;
     summary_.float_metric =
         task::primary_value(set.readout, evaluated(saved_, inference::ModelBackend::kFloat).sums);
+  }
+
+  inference::Evaluation evaluated(const inference::Model& model, inference::ModelBackend backend) {
+    const data::Dataset& set = pipeline_.data().test;
+    const auto predictions = model.predict(set, backend, pipeline_.pool(), pipeline_.stop());
+    if (!predictions) Pipeline::leave();
+    return inference::evaluate(*predictions, set, model.name());
   }
 
   QuantizeRequest request_;
@@ -223,6 +245,20 @@ json to_json(const QuantizeSummary& summary) {
                                   {"bytes", s.cost.bytes},
                                   {"bit_operations", s.cost.bit_operations}});
   }
+  if (!summary.front.empty()) out["front"] = json::array();
+  for (const FrontPoint& point : summary.front) {
+    json one = {{"file", point.file},
+                {"bytes", point.cost.bytes},
+                {"bit_operations", point.cost.bit_operations},
+                {"held_out",
+                 {{metric, point.held_out.metric},
+                  {"points_lost", point.held_out.loss},
+                  {"standard_error", point.held_out.deviation},
+                  {"error", point.held_out.error}}},
+                {"quant", format_json(point.format)}};
+    if (!point.sums.empty()) one.update(readout.task->to_json(readout, point.sums));
+    out["front"].push_back(std::move(one));
+  }
   out["evaluations"] = found.evaluations;
   out["seconds"] = {{"sensitivity", summary.measured.seconds},
                     {"search", summary.searched.seconds},
@@ -242,6 +278,22 @@ report::Table choice_table(const QuantizeSummary& summary) {
                           none ? "-" : site.next,
                           none ? "-" : fixed_text(100 * site.error_of_next, 2),
                           none ? "-" : std::to_string(site.bytes_of_next)});
+  }
+  return table;
+}
+
+report::Table front_table(const QuantizeSummary& summary) {
+  report::Table table{"Front",
+                      {"file", "bytes", "bit operations", "held out: points lost",
+                       "test " + summary.readout.task->primary().heading(), "95 % interval"},
+                      {}};
+  for (const FrontPoint& point : summary.front) {
+    const bool tested = !point.sums.empty();
+    table.rows.push_back({point.file, std::to_string(point.cost.bytes),
+                          std::to_string(point.cost.bit_operations),
+                          fixed_text(point.held_out.loss, 2),
+                          tested ? summary.readout.task->primary().cell(point.metric) : "-",
+                          tested ? interval_text(summary, point.metric) : "-"});
   }
   return table;
 }

@@ -22,6 +22,16 @@ struct QuantizeRequest {
   bool preset_named = false;  // with a search: then the preset names the bits of all sites
 };
 
+/// A format of ptq.front.
+struct FrontPoint {
+  std::string file;  // in the directory of the results
+  ptq::FormatCost cost;
+  quant::QuantOptions format;
+  ptq::Verdict held_out;
+  std::vector<double> sums;  // of the integer executor on the test set, see Task::sums(), or empty
+  double metric = 0;
+};
+
 struct QuantizeSummary : PipelineSummary {
   std::string file, set;     // of the model, of the test set
   double metric = 0;         // primary metric on the test set: of a search by the integer executor,
@@ -35,21 +45,26 @@ struct QuantizeSummary : PipelineSummary {
   std::vector<ptq::Sensitivity> sensitivities;  // likewise
   std::size_t held_out = 0;                     // sequences
   double held_out_float_metric = 0;
+  std::vector<FrontPoint> front;  // from the most precise to the smallest
 };
 
 /// Writes ptq.safetensors and, if the network can be converted, ptq.integer.safetensors to the
-/// directory. Throws Error for a model that is quantized already or does not fit the data and, with
-/// a search, for layer norms, sites in floating point, an empty validation share, and a goal that
-/// no format meets. A request to stop ends it before the next pass over a batch
+/// directory, and of ptq.front a front-BYTES.safetensors for each format. Throws Error for a model
+/// that is quantized already or does not fit the data and, with a search, for layer norms, sites in
+/// floating point, an empty validation share, and a goal that no format meets. A request to stop
+/// ends it before the next pass over a batch
 /// (`interrupted`): nothing is measured on the test set then, and it starts over when repeated.
 QuantizeSummary quantize_model(const std::string& file, const RunOptions& options,
                                const QuantizeRequest& request, const RunContext& context);
 
 /// The metrics of the test set with "model", "data", "bytes", "memory" and, of a search, "float",
-/// "held_out", "quant", "choices", "sensitivity". If interrupted, only "model" and "data".
+/// "held_out", "quant", "choices", "sensitivity", "front". If interrupted, only "model" and "data".
 nlohmann::json to_json(const QuantizeSummary& summary);
 
 /// What was chosen for every site, and why; only of a search.
 report::Table choice_table(const QuantizeSummary& summary);
+
+/// The formats of ptq.front; without rows where there are none.
+report::Table front_table(const QuantizeSummary& summary);
 
 }  // namespace crosstate::pipeline

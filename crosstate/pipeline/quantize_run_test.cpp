@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "crosstate/base/files.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/pipeline/testing.h"
 
 namespace crosstate::pipeline {
@@ -53,6 +55,30 @@ TEST_F(QuantizeRunTest, StopsAtEveryMeasurement) {
     EXPECT_FALSE(std::filesystem::exists(directory_ / name / "ptq.safetensors"));
   };
   for (const int call : {1, 2, 3, 4, 5, 8, 13, 30}) stopped_at(call);
+}
+
+TEST_F(QuantizeRunTest, WritesAFront) {
+  const std::string model = train_model();
+  options_.ptq.loss = 50;
+  options_.ptq.front = 3;
+  const QuantizeSummary summary =
+      quantize_model(model, options_, {.search = true}, context("front"));
+  ASSERT_GE(summary.front.size(), 2u);
+  const nlohmann::json front = to_json(summary).at("front");
+  ASSERT_EQ(front.size(), summary.front.size());
+  for (std::size_t i = 0; i < front.size(); ++i) {
+    const inference::Model saved =
+        inference::Model::load((directory_ / "front" / summary.front[i].file).string());
+    EXPECT_EQ(cost::count_memory(*saved.network()).total(), front[i].at("bytes"));
+    EXPECT_EQ(front[i].at("accuracy"), summary.front[i].metric);
+    EXPECT_GT(front[i].at("bit_operations"), 0);
+  }
+  EXPECT_EQ(front_table(summary).rows.size(), front.size());
+  // The goal is met as without a front.
+  options_.ptq.front = 0;
+  quantize_model(model, options_, {.search = true}, context("goal"));
+  EXPECT_EQ(read_file(directory_ / "goal/ptq.safetensors"),
+            read_file(directory_ / "front/ptq.safetensors"));
 }
 
 TEST_F(QuantizeRunTest, ReportsMetricsOtherwise) {

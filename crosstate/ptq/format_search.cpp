@@ -1,6 +1,7 @@
 #include "crosstate/ptq/format_search.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -279,19 +280,43 @@ FormatSearch::Config FormatSearch::fill(Config config, std::size_t bytes) {
   }
 }
 
+std::vector<FormatSearch::Config> FormatSearch::descend_by_bytes() {
+  return descend(Config(sites_.size(), 0),
+                 [&](const Config& c) { return static_cast<double>(cost_of(c).bytes); });
+}
+
+FormatSearch::Config FormatSearch::best_within(const std::vector<Config>& way, std::size_t bytes) {
+  const auto first = std::find_if(way.begin(), way.end(),
+                                  [&](const Config& c) { return cost_of(c).bytes <= bytes; });
+  // The way is greedy and may end above the smallest size.
+  return fill(first == way.end() ? smallest() : *first, bytes);
+}
+
+std::vector<FoundFormat> FormatSearch::front(int formats) {
+  const std::vector<Config> way = descend_by_bytes();
+  const auto most = static_cast<double>(cost_of(way.front()).bytes);
+  const auto least = static_cast<double>(cost_of(way.back()).bytes);
+  std::vector<FoundFormat> found;
+  std::size_t before = 0;
+  for (int i = 0; i < formats; ++i) {
+    const double share = formats == 1 ? 0 : static_cast<double>(i) / (formats - 1);
+    const auto bytes = static_cast<std::size_t>(std::lround(most * std::pow(least / most, share)));
+    const Config config = best_within(way, bytes);
+    if (cost_of(config).bytes == before) continue;
+    before = cost_of(config).bytes;
+    found.push_back(describe(config));
+  }
+  return found;
+}
+
 FoundFormat FormatSearch::find(const SearchOptions& options) {
-  const auto bytes_of = [&](const Config& c) { return static_cast<double>(cost_of(c).bytes); };
   const auto operations_of = [&](const Config& c) {
     return static_cast<double>(cost_of(c).bit_operations);
   };
-  const std::vector<Config> way = descend(Config(sites_.size(), 0), bytes_of);
+  const std::vector<Config> way = descend_by_bytes();
   if (options.bytes > 0) {
     require_possible(options);
-    const auto most = static_cast<std::size_t>(options.bytes);
-    const auto first = std::find_if(way.begin(), way.end(),
-                                    [&](const Config& c) { return cost_of(c).bytes <= most; });
-    // The way is greedy and may end above the smallest size.
-    return describe(fill(first == way.end() ? smallest() : *first, most));
+    return describe(best_within(way, static_cast<std::size_t>(options.bytes)));
   }
   Config best = improve(last_that_meets(way, options.loss), options.loss);
   best = last_that_meets(descend(best, operations_of), options.loss);

@@ -79,6 +79,10 @@ class FormatSearch {
   const std::vector<Sensitivity>& sensitivities() const { return sensitivities_; }
   /// After measure(). Throws Error as require_possible() does.
   FoundFormat find(const SearchOptions& options);
+  /// The formats with the least error within numbers of bytes that fall in equal ratios from those
+  /// of the most precise format to those of the smallest that measure() left; fewer than `formats`
+  /// where several have as many bytes. After find().
+  std::vector<FoundFormat> front(int formats);
 
  private:
   using Config = std::vector<std::size_t>;  // number of the choice, by site
@@ -102,6 +106,8 @@ class FormatSearch {
   Config last_that_meets(const std::vector<Config>& way, double points);
   Config improve(Config best, double points);
   Config fill(Config config, std::size_t bytes);
+  Config best_within(const std::vector<Config>& way, std::size_t bytes);
+  std::vector<Config> descend_by_bytes();
   FoundFormat describe(const Config& config);
 
   const NetworkRounder& rounder_;

@@ -112,6 +112,30 @@ TEST_F(FormatSearchTest, FindsTheBestFormatWithinBytes) {
   }
 }
 
+TEST_F(FormatSearchTest, FindsAFrontFromTheMostPreciseToTheSmallest) {
+  ThreadPool pool(2);
+  Search search(*this, pool);
+  const SearchOptions goal{.bytes = 100000};
+  const FoundFormat precise = search.run(goal);
+  const std::vector<FoundFormat> front = search.search.front(6);
+  ASSERT_GE(front.size(), 4u);
+  ASSERT_LE(front.size(), 6u);
+  EXPECT_LE(front.front().cost.bytes, precise.cost.bytes);
+  for (std::size_t i = 0; i < front.size(); ++i) {
+    EXPECT_EQ(front[i].cost.bytes, cost::count_memory(front[i].network).total());
+    EXPECT_EQ(front[i].network.quant_options().weight.bits, front[i].format.weight.bits);
+  }
+  for (std::size_t i = 1; i < front.size(); ++i) {
+    EXPECT_LT(front[i].cost.bytes, front[i - 1].cost.bytes);
+  }
+  EXPECT_LT(front.front().verdict.error, front.back().verdict.error);
+  // Each is what a search within its bytes finds.
+  const FoundFormat same = found({.bytes = static_cast<int>(front[2].cost.bytes)});
+  EXPECT_EQ(same.format, front[2].format);
+  EXPECT_EQ(search.search.front(1).size(), 1u);
+  EXPECT_TRUE(search.search.front(0).empty());
+}
+
 TEST_F(FormatSearchTest, NamesTheSmallestPossibleSize) {
   ThreadPool pool(1);
   Search search(*this, pool);

@@ -16,6 +16,11 @@ void fields(FieldList& list, SearchOptions& options) {
            "whatever it loses; 0: the least that ptq.loss allows.")
       .in("bytes")
       .range(0, 2e9);
+  list.add("front", options.front,
+           "Number of formats that are found besides, each the one with the least error within its "
+           "bytes: from the most precise to the smallest in equal ratios.")
+      .in("formats")
+      .range(0, 100);
   list.add(
           "sequences", options.sequences,
           "Held-out sequences on which formats are compared; the one that is taken is confirmed on "

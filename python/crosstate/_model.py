@@ -528,7 +528,8 @@ class Model:
         bytes
             Bytes in total, at most (``ptq.bytes``).
         **settings
-            Settings of section ``quant``; others as ``section__key``.
+            Settings of section ``quant``; others as ``section__key``. ``ptq__front=8`` adds eight
+            formats of other sizes to ``summary["front"]``, and their files to ``out``.
 
         Returns
         -------
@@ -554,7 +555,7 @@ class Model:
             if value is not None:
                 wanted.extend(settings_of("", {key: value}))
         names_preset = any(key == "quant.preset" for key, _ in wanted)
-        goal = any(key in ("ptq.loss", "ptq.bytes") for key, _ in wanted)
+        goal = any(key in ("ptq.loss", "ptq.bytes", "ptq.front") for key, _ in wanted)
         search = goal or not (names_preset or names_bits)
         with self._saved() as file, work(out, threads, progress, overwrite=overwrite) as run:
             summary = json.loads(

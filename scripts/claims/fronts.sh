@@ -1,35 +1,30 @@
-# Bytes and bit operations against accuracy: the best PTQ within several budgets of bytes, with
-# noise-shaped states among its choices, and QAT with a noise-shaped state at several precisions.
+# Bytes and bit operations against accuracy: a front of PTQ, with noise-shaped states among its
+# choices, and QAT with a noise-shaped state at several precisions.
 # shellcheck shell=bash disable=SC2154
 
 # What the residue of a state of these few bits needs, and scales that take one byte.
 kept=(--set quant.state.residue_bits=8 --set quant.weight_scales=pow2)
+# Points that the most precise format may lose at most, so that formats of more than 8 bits are not
+# searched where a held-out set is small.
+goal=3
 
 quick() {
   network plain
-  local data=("${sample[@]}") test_data=("${tested[@]}") budgets=(2600 3000 3800)
-  local presets=(w2a4s4 w4a4s4 w8a8s8)
-  [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || budgets=(1000 2000) presets=(w4a4s4)
+  local data=("${sample[@]}") test_data=("${tested[@]}") formats=6 presets=(w2a4s4 w4a4s4 w8a8s8)
+  [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || formats=2 presets=(w4a4s4)
   front "$1" sample "$networks/plain/float.safetensors" "${rounded[@]}" "${shape[@]}"
 }
 
 # The networks of the configurations; that of sequential MNIST is in models/.
 full() {
-  local data test_data budgets presets=(w2a4s4 w3a4s4 w4a4s4 w4a6s6 w8a8s8)
-  if [[ -n $fsdd ]]; then
-    budgets=(7000 8000 10000 12000 16000 24000)
-    trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
-  fi
-  if [[ -n $gsc ]]; then
-    budgets=(6500 7500 9000 12000 16000)
-    trained "$1" gsc "$root/configs/gsc.toml" "$gsc" --set qat.epochs=250
-  fi
+  local data test_data formats=10 presets=(w2a4s4 w3a4s4 w4a4s4 w4a6s6 w8a8s8)
+  [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
+  [[ -z $gsc ]] || trained "$1" gsc "$root/configs/gsc.toml" "$gsc" --set qat.epochs=250
   [[ -n $mnist ]] || return 0
   presets=(w2a4s4 w4a4s4)
-  data=(--data "$mnist") test_data=(--data "$mnist") budgets=(8000 9000 10000 12000 18000)
+  data=(--data "$mnist") test_data=(--data "$mnist")
   front "$1" mnist "$root/models/smnist.float.safetensors" --config "$root/configs/smnist-small.toml" \
     --set qat.distill=0.5 --set qat.average=0.999
-  budgets=(9000 10500 13000 20000)
   trained "$1" psmnist "$root/configs/psmnist.toml" "$mnist"
 }
 
@@ -41,13 +36,13 @@ trained() {
   front "$1" "$2" "$networks/$2/float/float.safetensors" "${config[@]}"
 }
 
-# front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, budgets and presets.
+# front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, formats and presets.
 front() {
-  local directory=$1/$2 own=$networks/$2 size preset model
+  local directory=$1/$2 own=$networks/$2 preset model
   local kinds=(float) models=("$3")
-  for size in "${budgets[@]}"; do
-    fitted "$own/fitted/$size" "$3" "$size" "${data[@]}"
-    kinds+=("PTQ, best") models+=("$own/fitted/$size/ptq.safetensors")
+  run "$own/fitted" quantize "$3" --front "$formats" --loss "$goal" "${search[@]}" "${data[@]}"
+  for model in $(pick front "$own/fitted"); do
+    kinds+=("PTQ, best") models+=("$own/fitted/$model")
   done
   for preset in "${presets[@]}"; do
     run "$own/qat/$preset" train "${@:4}" "${data[@]}" --set "run.start=$3" \

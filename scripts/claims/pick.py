@@ -3,6 +3,7 @@
 
 Usage: pick.py bytes RUN             total bytes of the QAT network of a training run
        pick.py sizes SWEEP           total bytes of the finished points of a sweep, once each
+       pick.py front QUANTIZE        names of the models of a front, from the most precise on
        pick.py smallest EVAL PRUNE.. of pruned networks, the one with the fewest parameters that is
                                      at least as accurate as an evaluated one; of none, the best
 """
@@ -26,6 +27,10 @@ def sweep_sizes(sweep):
         return sorted({int(float(r["bytes"])) for r in csv.DictReader(file) if r["status"] == "done"})
 
 
+def front(quantized):
+    return [point["file"] for point in read(quantized / "quantize.json")["front"]]
+
+
 def smallest(evaluated, *pruned):
     least = read(evaluated / "eval.json")["accuracy"]
     points = [(p, run / p["file"]) for run in pruned
@@ -38,7 +43,7 @@ def smallest(evaluated, *pruned):
 
 def main():
     what, paths = sys.argv[1], [pathlib.Path(p) for p in sys.argv[2:]]
-    answer = {"bytes": run_bytes, "sizes": sweep_sizes, "smallest": smallest}[what](*paths)
+    answer = {"bytes": run_bytes, "sizes": sweep_sizes, "front": front, "smallest": smallest}[what](*paths)
     print(*answer if isinstance(answer, list) else [answer], sep="\n")
 
 
