@@ -81,9 +81,7 @@ struct Saturation {
   }
 
   /// Whether a state of that magnitude, in any lane, saturated.
-  HWY_INLINE bool reached(V magnitude) const {
-    return !hn::AllTrue(d, hn::Lt(magnitude, top));
-  }
+  HWY_INLINE bool reached(V magnitude) const { return !hn::AllTrue(d, hn::Lt(magnitude, top)); }
 
   V tie, magic;
   VI low, high;
