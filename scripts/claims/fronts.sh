@@ -2,26 +2,26 @@
 # choices, and QAT with a noise-shaped state at several precisions.
 # shellcheck shell=bash disable=SC2154
 
-# What the residue of a state of these few bits needs, and scales that take one byte.
-kept=(--set quant.state.residue_bits=8 --set quant.weight_scales=pow2)
+# The residue that states of few bits need; poles and scales that take few bytes.
+kept=(--set quant.state.residue_bits=8 --set quant.weight_scales=pow2
+  --set quant.a.coding=increment --set quant.a.bits=6)
 # Points that the most precise format may lose at most, so that formats of more than 8 bits are not
 # searched where a held-out set is small.
 goal=3
 
 quick() {
   network plain
-  local data=("${sample[@]}") test_data=("${tested[@]}") formats=6 presets=(w2a4s4 w4a4s4 w8a8s8)
+  local data=("${sample[@]}") test_data=("${tested[@]}") formats=6 presets=(w2a4s4 w4a4s4)
   [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || formats=2 presets=(w4a4s4)
   front "$1" sample "$networks/plain/float.safetensors" "${rounded[@]}" "${shape[@]}"
 }
 
 # The networks of the configurations; that of sequential MNIST is in models/.
 full() {
-  local data test_data formats=10 presets=(w2a4s4 w3a4s4 w4a4s4 w4a6s6 w8a8s8)
+  local data test_data formats=10 presets=(w2a4s4 w3a4s4 w4a4s4)
   [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
   [[ -z $gsc ]] || trained "$1" gsc "$root/configs/gsc.toml" "$gsc" --set qat.epochs=250
   [[ -n $mnist ]] || return 0
-  presets=(w2a4s4 w4a4s4)
   data=(--data "$mnist") test_data=(--data "$mnist")
   front "$1" mnist "$root/models/smnist.float.safetensors" --config "$root/configs/smnist-small.toml" \
     --set qat.distill=0.5 --set qat.average=0.999
