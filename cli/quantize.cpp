@@ -37,10 +37,10 @@ bool names_bits(const quant::QuantOptions& quant) {
 
 // Settings that name a format are followed exactly, unless a goal is named, too.
 pipeline::QuantizeRequest request_of(const Common& common, const pipeline::RunOptions& options) {
-  bool goal = options.ptq.loss != ptq::SearchOptions().loss || options.ptq.bytes > 0 ||
-              options.ptq.front > 0;
+  bool goal = !(options.ptq == ptq::SearchOptions{.sequences = options.ptq.sequences});
   for (const NamedSetting& setting : named_settings(common)) {
-    goal = goal || setting.key == "ptq.loss" || setting.key == "ptq.bytes";
+    goal = goal || setting.key == "ptq.loss" || setting.key == "ptq.bytes" ||
+           setting.key == "ptq.front";
   }
   const bool preset = names_preset(common);
   return {goal || !(preset || names_bits(options.quant)), preset};
@@ -108,7 +108,7 @@ void add_quantize(Command root) {
       "quantize",
       "Quantize a float model after training: in the format that the settings of [quant] name or, "
       "without any bits named there, in the cheapest one that loses at most --loss points on "
-      "held-out data, or the best one within --bytes, and --front others");
+      "held-out data, or the best one within --bytes; with --front, in others of different sizes, too");
   auto common = std::make_shared<Common>();
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();

@@ -17,8 +17,8 @@ void fields(FieldList& list, SearchOptions& options) {
       .in("bytes")
       .range(0, 2e9);
   list.add("front", options.front,
-           "Number of formats that are found besides, each the one with the least error within its "
-           "bytes: from the most precise to the smallest in equal ratios.")
+           "Number of additional formats to find, from the most precise to the smallest in equal "
+           "ratios of bytes; each has the least error within its bytes.")
       .in("formats")
       .range(0, 100);
   list.add(

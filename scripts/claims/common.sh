@@ -14,6 +14,8 @@ chips=(--set simulate.chips=3 --set simulate.sequences=200)
 retrain=(--set qat.epochs=2 --set qat.average=0.9)
 search=() # of formats after training; the quick forms compare them on fewer sequences
 [[ $form == full ]] || search=(--sequences 128)
+# What the configurations of sequential MNIST hold out; formats are compared on the same images.
+held_out=(--set train.validation=0.05)
 levels=(0 0.02 0.05 0.1 0.2)
 targets=(generic-64x64 hermes neurram pcm rram-cmo sonos taox-64x64)
 if [[ -n ${CROSSTATE_REPRODUCE_TINY:-} ]]; then # for tests: seconds, and no meaning

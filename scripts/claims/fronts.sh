@@ -18,20 +18,22 @@ quick() {
 
 # The networks of the configurations; that of sequential MNIST is in models/.
 full() {
-  local data test_data formats=10 presets=(w2a4s4 w3a4s4 w4a4s4)
+  local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4)
   [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
   [[ -z $gsc ]] || trained "$1" gsc "$root/configs/gsc.toml" "$gsc" --set qat.epochs=250
   [[ -n $mnist ]] || return 0
-  data=(--data "$mnist") test_data=(--data "$mnist")
+  data=(--data "$mnist" "${held_out[@]}") test_data=(--data "$mnist")
   front "$1" mnist "$root/models/smnist.float.safetensors" --config "$root/configs/smnist-small.toml" \
     --set qat.distill=0.5 --set qat.average=0.999
+  shared=("${held_out[@]}")
   trained "$1" psmnist "$root/configs/psmnist.toml" "$mnist"
 }
 
-# trained DIRECTORY NAME CONFIG DATA OPTION...: the front of a network that is trained first.
+# trained DIRECTORY NAME CONFIG DATA OPTION...: the front of a network that is trained first. `shared`
+# are options of training and of quantize.
 trained() {
   local config=(--config "$3" "${@:5}")
-  data=(--data "$4") test_data=(--data "$4")
+  data=(--data "$4" "${shared[@]}") test_data=(--data "$4")
   run "$networks/$2/float" train --config "$3" "${data[@]}" --set run.quantize=false
   front "$1" "$2" "$networks/$2/float/float.safetensors" "${config[@]}"
 }

@@ -14,7 +14,7 @@ quick() {
 
 full() {
   run "$1/sweep" sweep "$root/configs/sweeps/size-precision.toml" --data "$mnist"
-  bits "$1" "$root/models/smnist.float.safetensors" --data "$mnist" --
+  bits "$1" "$root/models/smnist.float.safetensors" --data "$mnist" "${held_out[@]}" --
 }
 
 # bits DIRECTORY FLOAT DATA-OPTION... -- OPTION...: options of the sweeps after those of the data.

@@ -30,10 +30,11 @@ fit() {
 
 # train_and_test DIRECTORY NAME CONFIG DATA SETTING...: one data set, with its own networks.
 train_and_test() {
-  local name=$2 own=$networks/$2 config=(--config "$3" --data "$4") target start
+  local name=$2 own=$networks/$2 config=(--config "$3" --data "$4") target start shared=()
   run "$own/plain" train "${config[@]}"
   start=(--set "run.start=$own/plain/float.safetensors" "${retrain[@]}")
-  fit "$own" --data "$4"
+  [[ $name != mnist ]] || shared=("${held_out[@]}")
+  fit "$own" --data "$4" "${shared[@]}"
   run "$own/noise" train "${config[@]}" "${start[@]}" "${noise[@]}"
   for target in "${targets[@]}"; do
     run "$own/$target" train "${config[@]}" "${start[@]}" --target "$target"

@@ -21,7 +21,7 @@ full() {
   done
   seed=$first
   run "$networks/smnist" train --config "$root/configs/smnist-ternary.toml" --data "$mnist"
-  fit smnist "$networks/smnist/float.safetensors" --data "$mnist"
+  fit smnist "$networks/smnist/float.safetensors" --data "$mnist" "${held_out[@]}"
   list "$1" "${fsdd_runs[@]}" "sequential MNIST, ternary" smnist
 }
 
