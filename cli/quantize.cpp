@@ -108,7 +108,8 @@ void add_quantize(Command root) {
       "quantize",
       "Quantize a float model after training: in the format that the settings of [quant] name or, "
       "without any bits named there, in the cheapest one that loses at most --loss points on "
-      "held-out data, or the best one within --bytes; with --front, in others of different sizes, too");
+      "held-out data, or the best one within --bytes; with --front, in others of different sizes, "
+      "too");
   auto common = std::make_shared<Common>();
   common->out = "out/quantize";
   auto model = std::make_shared<std::string>();
