@@ -110,13 +110,7 @@ void mask_frames(const AugmentOptions& options, std::size_t bands, std::size_t f
   }
 }
 
-Augmenter::Augmenter(Recordings recordings, FrontEnd front_end, const AugmentOptions& options,
-                     std::uint64_t seed, ThreadPool& pool)
-    : recordings_(std::move(recordings)),
-      front_end_(std::move(front_end)),
-      options_(options),
-      seed_(seed),
-      pool_(pool) {
+Augmenter::Augmenter(const AugmentOptions& options) : options_(options) {
   validate(options);
   variants_.resize(static_cast<std::size_t>(options.variants));
 }
@@ -129,24 +123,33 @@ const Dataset& Augmenter::epoch(std::uint32_t number) {
   return variant;
 }
 
-Dataset Augmenter::made(std::uint32_t epoch) const {
+RecordingAugmenter::RecordingAugmenter(Recordings recordings, FrontEnd front_end,
+                                       const AugmentOptions& options, std::uint64_t seed,
+                                       ThreadPool& pool)
+    : Augmenter(options),
+      recordings_(std::move(recordings)),
+      front_end_(std::move(front_end)),
+      seed_(seed),
+      pool_(pool) {}
+
+Dataset RecordingAugmenter::made(std::uint32_t epoch) const {
   return make_sequences(recordings_, front_end_, pool_,
                         [&](std::size_t item, FrontEndStream& stream, std::vector<float>& frames) {
                           make(epoch, item, stream, frames);
                         });
 }
 
-void Augmenter::make(std::uint32_t epoch, std::size_t item, FrontEndStream& stream,
-                     std::vector<float>& frames) const {
+void RecordingAugmenter::make(std::uint32_t epoch, std::size_t item, FrontEndStream& stream,
+                              std::vector<float>& frames) const {
   Random random(seed_, Stream::kAugment, epoch, static_cast<std::uint32_t>(item));
   std::vector<float> samples = recordings_.items[item].samples;
-  vary_samples(options_, front_end_.sample_rate(), front_end_.hop(), random, samples);
+  vary_samples(options(), front_end_.sample_rate(), front_end_.hop(), random, samples);
   stream.push(samples, frames);
   const FrontEndOptions& o = front_end_.options();
   const std::size_t bands =
       o.kind == FrontEndKind::kWaveform ? 1 : static_cast<std::size_t>(o.bands);
   const double hop = static_cast<double>(front_end_.hop()) / front_end_.sample_rate();
-  mask_frames(options_, bands, front_end_.features(), hop, random, frames);
+  mask_frames(options(), bands, front_end_.features(), hop, random, frames);
 }
 
 }  // namespace crosstate::data

@@ -153,7 +153,7 @@ TEST(Augment, MasksStretchesAndBandsWithTheirSlopes) {
   }
 }
 
-TEST(Augmenter, EpochsAreAddressedBySeedAndNumber) {
+TEST(RecordingAugmenter, EpochsAreAddressedBySeedAndNumber) {
   AugmentOptions options;
   options.shift = 10;
   options.gain = 6;
@@ -164,8 +164,8 @@ TEST(Augmenter, EpochsAreAddressedBySeedAndNumber) {
   const Recordings set = tone_set(30, 4);
   FrontEnd front_end({}, 8000);
   front_end.fit(set, one);
-  Augmenter a(set, front_end, options, 5, one), b(set, front_end, options, 5, three);
-  Augmenter other(set, front_end, options, 6, one);
+  RecordingAugmenter a(set, front_end, options, 5, one), b(set, front_end, options, 5, three);
+  RecordingAugmenter other(set, front_end, options, 6, one);
   const Dataset first = a.epoch(0);
   const Dataset second = a.epoch(1);
   first.validate();
@@ -179,25 +179,25 @@ TEST(Augmenter, EpochsAreAddressedBySeedAndNumber) {
   EXPECT_EQ(a.epoch(0).values, first.values);
 }
 
-TEST(Augmenter, TakesVariantsInTurn) {
+TEST(RecordingAugmenter, TakesVariantsInTurn) {
   AugmentOptions options;
   options.gain = 6;
   ThreadPool pool(2);
   const Recordings set = tone_set(10, 4);
   const FrontEnd front_end({}, 8000);
-  Augmenter endless(set, front_end, options, 5, pool);
+  RecordingAugmenter endless(set, front_end, options, 5, pool);
   options.variants = 3;
-  Augmenter repeated(set, front_end, options, 5, pool);
+  RecordingAugmenter repeated(set, front_end, options, 5, pool);
   for (const std::uint32_t epoch : {7u, 0u, 1u, 2u, 3u, 4u, 300u}) {
     EXPECT_EQ(repeated.epoch(epoch).values, endless.epoch(epoch % 3).values) << epoch;
   }
 }
 
-TEST(Augmenter, WithoutVariationIsTheSetItself) {
+TEST(RecordingAugmenter, WithoutVariationIsTheSetItself) {
   ThreadPool pool(2);
   const Recordings set = tone_set(10, 4);
   const FrontEnd front_end({}, 8000);
-  Augmenter augmenter(set, front_end, {}, 5, pool);
+  RecordingAugmenter augmenter(set, front_end, {}, 5, pool);
   EXPECT_EQ(augmenter.epoch(3).values, make_sequences(set, front_end, pool).values);
 }
 

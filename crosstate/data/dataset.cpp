@@ -68,6 +68,10 @@ void Dataset::validate() const {
   // Check the shape first: the loops below rely on it.
   if (channels == 0) fail(name, "0 channels, expected at least 1");
   if (count > 0 && length == 0) fail(name, "length 0, expected at least 1");
+  if (rows > 0 && length % rows != 0) {
+    fail(name, std::to_string(length) + " pixels in " + std::to_string(rows) +
+                   " rows, expected rows of equal length");
+  }
   constexpr std::size_t kMost = std::numeric_limits<std::size_t>::max();
   if (length > kMost / channels || (count > 0 && length * channels > kMost / count)) {
     fail(name, std::to_string(count) + " x " + std::to_string(length) + " x " +
@@ -122,6 +126,7 @@ Dataset select(const Dataset& set, std::span<const std::uint32_t> order, std::st
   result.count = order.size();
   result.length = set.length;
   result.channels = set.channels;
+  result.rows = set.rows;
   result.readout = set.readout;
   result.values.reserve(order.size() * set.length * set.channels);
   const std::size_t of_sequence = set.readout.targets(set.length) * set.readout.width();
@@ -219,6 +224,7 @@ void permute_steps(Dataset& set, std::uint64_t seed) {
     }
   };
   permute(set.values, set.channels);
+  set.rows = 0;
   if (set.readout.every_step()) permute(set.targets, set.readout.width());
 }
 

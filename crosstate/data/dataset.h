@@ -18,6 +18,7 @@ struct Dataset {
   std::size_t count = 0;
   std::size_t length = 0;  // time steps of the longest sequence
   std::size_t channels = 1;
+  std::size_t rows = 0;       // of images whose pixels are the time steps, row by row; else 0
   std::vector<float> values;  // count * length * channels
   // [count][readout.targets(length)][readout.width()], kNotCounted after the end of each sequence.
   std::vector<float> targets;
@@ -43,7 +44,7 @@ struct Dataset {
   void require_any_target() const;
 
   /// Throws Error naming the set, the index and the value for an invalid target, a length out of
-  /// range, a size that does not match, NaN, infinity, or padding that is not zero.
+  /// range, a size that does not match, rows of different lengths, NaN, infinity, or padding that is not zero.
   void validate() const;
 };
 
@@ -81,8 +82,8 @@ struct Split {
 Split split_validation(const Dataset& set, double share, std::uint64_t seed);
 
 /// Permutes the time steps of every sequence, with their targets, in the same way: step t becomes
-/// the former step p[t], where p is shuffled() of `length` integers with this seed, epoch 0. The
-/// algorithm is part of the meaning of a seed and never changes. Throws Error for sequences of
+/// the former step p[t], where p is shuffled() of `length` integers with this seed, epoch 0. Images
+/// have no rows afterwards. The algorithm is part of the meaning of a seed and never changes. Throws Error for sequences of
 /// different lengths.
 void permute_steps(Dataset& set, std::uint64_t seed);
 

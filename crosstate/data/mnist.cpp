@@ -126,6 +126,7 @@ Part read_part(const fs::path& directory, const std::string& prefix, std::string
   set.name = std::move(name);
   set.count = images.dimensions[0];
   set.length = images.data.size() / set.count;
+  set.rows = images.dimensions[1];
   set.values.resize(images.data.size());
   std::transform(images.data.begin(), images.data.end(), set.values.begin(),
                  [](std::uint8_t v) { return static_cast<float>(v) / 255.0f; });

@@ -129,9 +129,21 @@ void fields(FieldList& list, AugmentOptions& options) {
       .range(0, 100);
   list.add("band_mask", options.band_mask, "Widest band mask.").in("bands").range(1, 256);
   list.add("variants", options.variants,
-           "Number of variants of the training set, used by the epochs in turn; the front end then "
-           "processes only these, but all are kept in memory. 0: a new variant in every epoch.")
+           "Number of variants of the training set, used by the epochs in turn; only these are "
+           "computed, but all are kept in memory. 0: a new variant in every epoch.")
       .range(0, 100000);
+  list.section("augment.image");
+  list.add("shift", options.image.shift,
+           "Maximum random shift, of rows and of columns, in either direction.")
+      .in("pixels")
+      .range(0, 1000);
+  list.add("rotation", options.image.rotation,
+           "Maximum random rotation about the centre, in either direction.")
+      .in("degrees")
+      .range(0, 180);
+  list.add("scale", options.image.scale,
+           "Maximum relative change of size, in either direction.")
+      .range(0, 0.9);
 }
 
 void validate(const DataOptions& options) {

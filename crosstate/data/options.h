@@ -90,7 +90,7 @@ struct FrontEndOptions {
   bool normalise = true;
 };
 
-/// How training varies recordings; see Augmenter. All zero: no augmentation.
+/// How training varies recordings and images; see Augmenter. All zero: no augmentation.
 struct AugmentOptions {
   double shift = 0;      // ms
   double gain = 0;       // dB
@@ -102,12 +102,18 @@ struct AugmentOptions {
   double time_mask = 50;  // ms
   int band_masks = 0;
   int band_mask = 3;
-  int variants = 0;  // of every recording, used by the epochs in turn; 0: a new one in every epoch
+  int variants = 0;  // of every sequence, used by the epochs in turn; 0: a new one in every epoch
+  struct Image {
+    double shift = 0;     // pixels
+    double rotation = 0;  // degrees
+    double scale = 0;     // relative
+  } image;
 
-  /// Whether anything varies the samples, or the frames computed from them.
+  /// Whether anything varies recordings: their samples, or the frames computed from them.
   bool varies_samples() const { return shift > 0 || gain > 0 || speed > 0 || noise > 0; }
   bool varies_frames() const { return time_masks > 0 || band_masks > 0; }
-  bool any() const { return varies_samples() || varies_frames(); }
+  bool varies_images() const { return image.shift > 0 || image.rotation > 0 || image.scale > 0; }
+  bool any() const { return varies_samples() || varies_frames() || varies_images(); }
 };
 
 /// Kind of the targets of the data.

@@ -12,6 +12,7 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/base/utf8.h"
 #include "crosstate/data/audio.h"
+#include "crosstate/data/augment_images.h"
 #include "crosstate/data/classes.h"
 #include "crosstate/data/recording_files.h"
 #include "crosstate/data/series.h"
@@ -228,8 +229,8 @@ RunData run_recordings(const RunOptions& options, ThreadPool& pool) {
   if (!sets.test.items.empty()) data.test = data::make_sequences(sets.test, front_end, pool);
   data.preparation.front_end = front_end;
   if (options.augment.any()) {
-    data.augmenter = std::make_unique<data::Augmenter>(std::move(split.train), std::move(front_end),
-                                                       options.augment, options.seed, pool);
+    data.augmenter = std::make_unique<data::RecordingAugmenter>(
+        std::move(split.train), std::move(front_end), options.augment, options.seed, pool);
   }
   return data;
 }
@@ -249,7 +250,9 @@ void require_counted_first(const data::Dataset& set, const char* limit, int valu
                   "a larger limit, or 0 for all sequences");
 }
 
-RunData run_sequences(const RunOptions& options, task::Scope scope) {
+// The images are permuted later, with the seed of the data or of the model.
+RunData run_sequences(const RunOptions& options, task::Scope scope, std::uint64_t permutation_seed,
+                      ThreadPool& pool) {
   data::TrainTest sets = load_sequences(options.data, scope);
   require_counted_first(sets.train, "data.train_limit", options.data.train_limit);
   require_counted_first(sets.test, "data.test_limit", options.data.test_limit);
@@ -269,6 +272,10 @@ RunData run_sequences(const RunOptions& options, task::Scope scope) {
     require_counted(data.validation, share, "a larger share, 0, or another run.seed");
   } else {
     data.training = std::move(sets.train);
+  }
+  if (options.augment.any()) {
+    data.augmenter = std::make_unique<data::ImageAugmenter>(data.training, permutation_seed,
+                                                            options.augment, options.seed, pool);
   }
   return data;
 }
@@ -291,19 +298,39 @@ void check_targets(const data::Dataset& training, const data::DataOptions& optio
 
 }  // namespace
 
-void require_data(const RunOptions& options) {
-  if (!holds_recordings(options.data) && options.augment.any()) {
-    const data::AugmentOptions& augment = options.augment;
-    const std::pair<const char*, double> settings[] = {
-        {"shift", augment.shift},           {"gain", augment.gain},
-        {"speed", augment.speed},           {"noise", augment.noise},
-        {"time_masks", augment.time_masks}, {"band_masks", augment.band_masks}};
-    const auto* const found = std::find_if(std::begin(settings), std::end(settings),
-                                           [](const auto& setting) { return setting.second > 0; });
-    fail("options", std::string("augment.") + found->first + " = " + exact_text(found->second) +
-                        " varies recordings, but the data are " + plural_of(kind_of(options.data)) +
-                        "; expected 0");
+namespace {
+
+// Throws Error for a variation of data of another kind.
+void require_variable(const RunOptions& options) {
+  if (!options.augment.any()) return;
+  const data::DataKind kind = kind_of(options.data);
+  const data::AugmentOptions& augment = options.augment;
+  struct Variation {
+    const char* key;
+    double value;
+    data::DataKind kind;
+  };
+  using enum data::DataKind;
+  for (const Variation& variation : {Variation{"shift", augment.shift, kRecordings},
+                                     {"gain", augment.gain, kRecordings},
+                                     {"speed", augment.speed, kRecordings},
+                                     {"noise", augment.noise, kRecordings},
+                                     {"time_masks", double(augment.time_masks), kRecordings},
+                                     {"band_masks", double(augment.band_masks), kRecordings},
+                                     {"image.shift", augment.image.shift, kImages},
+                                     {"image.rotation", augment.image.rotation, kImages},
+                                     {"image.scale", augment.image.scale, kImages}}) {
+    if (variation.value == 0 || variation.kind == kind) continue;
+    fail("options", std::string("augment.") + variation.key + " = " +
+                        exact_text(variation.value) + " varies " + plural_of(variation.kind) +
+                        ", but the data are " + plural_of(kind) + "; expected 0");
   }
+}
+
+}  // namespace
+
+void require_data(const RunOptions& options) {
+  require_variable(options);
   if (options.model.readout == task::Scope::kStep &&
       kind_of(options.data) != data::DataKind::kSeries) {
     fail("options", "model.readout = \"step\", expected \"sequence\" of " +
@@ -315,7 +342,8 @@ void require_data(const RunOptions& options) {
 RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
   require_data(options);
   RunData data = holds_recordings(options.data) ? run_recordings(options, pool)
-                                                : run_sequences(options, options.model.readout);
+                                                : run_sequences(options, options.model.readout,
+                                                                options.data.permutation_seed, pool);
   task::Readout& readout = data.preparation.readout = data.training.readout;
   readout.task->fit(readout, data.training.counted_targets());
   data.preparation.permutation_seed = options.data.permutation_seed;
@@ -378,11 +406,12 @@ RunData load_model_data(const RunOptions& given,
   options.data = with_task_of(preparation, options.data);
   const bool audio = holds_recordings(options.data);
   require_kind(audio, options.data, preparation, where);
+  require_variable(options);
   RunData data;
   if (audio) {
     data::AudioSets recordings = load_recordings(options.data);
     require_training(recordings, options.data);
-    const data::RecordingsSplit split = split_recordings(recordings, options);
+    data::RecordingsSplit split = split_recordings(recordings, options);
     data.training = data::make_sequences(split.train, *preparation->front_end, pool);
     if (!split.validation.items.empty()) {
       data.validation = data::make_sequences(split.validation, *preparation->front_end, pool);
@@ -391,8 +420,14 @@ RunData load_model_data(const RunOptions& given,
       data.test = data::make_sequences(recordings.test, *preparation->front_end, pool);
     }
     data.test.notes = recordings.notes;
+    if (options.augment.any()) {
+      data.augmenter = std::make_unique<data::RecordingAugmenter>(
+          std::move(split.train), *preparation->front_end, options.augment, options.seed, pool);
+    }
   } else {
-    data = run_sequences(options, scope_of(preparation));
+    data = run_sequences(options, scope_of(preparation),
+                         preparation ? preparation->permutation_seed : options.data.permutation_seed,
+                         pool);
     data.test.notes = std::move(data.notes);
   }
   for (data::Dataset* set : {&data.training, &data.validation, &data.test}) {

@@ -109,6 +109,33 @@ TEST_F(RunDataTest, AugmentsTheTrainingSetAlone) {
   EXPECT_NE(data.augmenter->epoch(0).values, data.training.values);
 }
 
+TEST_F(RunDataTest, AugmentsRecordingsForASavedModel) {
+  options_.augment.gain = 6;
+  RunData data = load_run_data(options_, pool_);
+  RunData again = load_model_data(options_, reloaded(data), "model", pool_);
+  ASSERT_NE(again.augmenter, nullptr);
+  EXPECT_EQ(again.augmenter->epoch(1).values, data.augmenter->epoch(1).values);
+}
+
+TEST_F(RunDataTest, AugmentsImagesBeforeTheyArePermuted) {
+  options_ = {};
+  options_.data.train_limit = options_.data.test_limit = 40;
+  const RunData plain = load_run_data(options_, pool_);
+  options_.augment.image.shift = 2;
+  data::Dataset varied = load_run_data(options_, pool_).augmenter->epoch(1);
+  EXPECT_EQ(varied.targets, plain.training.targets);
+  EXPECT_NE(varied.values, plain.training.values);
+  options_.data.permutation_seed = 7;
+  RunData permuted = load_run_data(options_, pool_);
+  data::permute_steps(varied, 7);
+  EXPECT_EQ(permuted.augmenter->epoch(1).values, varied.values);
+  // Of a saved model, the order is that of the model.
+  options_.data.permutation_seed = 0;
+  RunData again = load_model_data(options_, reloaded(permuted), "model", pool_);
+  ASSERT_NE(again.augmenter, nullptr);
+  EXPECT_EQ(again.augmenter->epoch(1).values, varied.values);
+}
+
 TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {
   options_.data.permutation_seed = 3;
   expect_refused("equal lengths");
@@ -223,6 +250,10 @@ TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
   options_.data.kind = data::DataFormat::kAuto;
   options_.augment.gain = 3;
   expect_refused("augment.gain = 3 varies recordings, but the data are images; expected 0");
+  options_.data.directory = sounds_.path();
+  options_.augment.gain = 0;
+  options_.augment.image.scale = 0.5;
+  expect_refused("augment.image.scale = 0.5 varies images, but the data are recordings; expected 0");
 }
 
 TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {

@@ -368,9 +368,17 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
                     kind == data::DataKind::kImages ? "images; it applies to series"
                                                     : "recordings; it applies to series"});
   }
+  if (!options.augment.any()) {
+    idle.push_back({{"augment.variants"}, "[augment] without any variation"});
+  }
+  if (kind != data::DataKind::kImages) {
+    idle.push_back({{"augment.image."},
+                    kind == data::DataKind::kRecordings ? "recordings; it applies to images"
+                                                        : "series; it applies to images"});
+  }
   if (kind != data::DataKind::kRecordings) {
     idle.push_back(
-        {{"front_end.", "augment.", "data.layout", "data.test_indices", "data.test_share",
+        {{"front_end.", "augment.", "!augment.image.", "!augment.variants", "data.layout", "data.test_indices", "data.test_share",
           "data.test_speaker", "data.validation_speaker", "data.sample_rate", "data.longest"},
          kind == data::DataKind::kImages ? "images; it applies to recordings"
                                          : "series; it applies to recordings"});
@@ -396,9 +404,6 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
   const data::AugmentOptions& augment = options.augment;
   if (augment.noise == 0) {
     idle.push_back({{"augment.snr_low", "augment.snr_high"}, "augment.noise = 0"});
-  }
-  if (!augment.any()) {
-    idle.push_back({{"augment.variants"}, "[augment] without any variation"});
   }
   if (augment.time_masks == 0) {
     idle.push_back({{"augment.time_mask"}, "augment.time_masks = 0"});

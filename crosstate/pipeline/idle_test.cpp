@@ -80,6 +80,10 @@ TEST(Idle, NothingIsThatDecides) {
     EXPECT_EQ(reason(key, options, true), "") << key;
     EXPECT_NE(reason(key, options, false), "") << key;
   }
+  EXPECT_EQ(reason("augment.image.shift", options, false), "");
+  EXPECT_EQ(reason("augment.image.shift", options, true), "recordings; it applies to images");
+  options.augment.image.shift = 1;
+  EXPECT_EQ(reason("augment.variants", options, false), "");
 }
 
 TEST(Idle, ResiduesThatTheStateLacks) {
