@@ -521,6 +521,9 @@ TEST_F(Cli, SearchesTheFormatOfANetwork) {
       {"quantize", model, "--out", path("no"), "--loss", "1", "--set", "quant.preset=float"},
       {"--set quant.preset=float: quant.input.bits = 0 by quant.preset = \"float\"",
        "expected codes"});
+  expect_refused({"quantize", model, "--out", path("no"), "--set", "quant.preset=float"},
+                 {"--set quant.preset=float: quant.preset = \"float\" leaves every site in "
+                  "floating point"});
   expect_refused(with({"--out", path("no"), "--set", "ptq.sequences=20"}),
                  {"ptq.sequences has no effect"});
   expect_refused({"quantize", model, "--set", "quant.bias_correction=true"},

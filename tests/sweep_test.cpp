@@ -10,6 +10,7 @@
 
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/task/statistics.h"
 #include "tests/cli.h"
 
 namespace crosstate {
@@ -75,7 +76,11 @@ TEST_F(CliSweep, RecordsEveryPoint) {
   EXPECT_EQ(summary.at("done"), 6);
   for (const json& point : summary.at("points")) {
     const json& metrics = point.at("metrics");
-    EXPECT_EQ(metrics.at("accuracy"), metrics.at("integer_accuracy"));
+    const double accuracy = metrics.at("accuracy");
+    EXPECT_EQ(accuracy, metrics.at("integer_accuracy"));
+    const task::Interval interval = task::wilson(accuracy * 64, 64);
+    EXPECT_DOUBLE_EQ(metrics.at("accuracy_low"), interval.low);
+    EXPECT_DOUBLE_EQ(metrics.at("accuracy_high"), interval.high);
     EXPECT_GT(metrics.at("weight_bytes"), 0);
     EXPECT_EQ(metrics.at("bytes"), metrics.at("qat_bytes"));
   }

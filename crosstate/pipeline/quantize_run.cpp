@@ -1,5 +1,6 @@
 #include "crosstate/pipeline/quantize_run.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -27,7 +28,11 @@ class QuantizeRun {
     network_->fold_norms();
     RunOptions of_model = options;
     of_model.model = network_->options();
-    if (request_.search) require_codes(of_model);
+    if (request_.search) {
+      require_codes(of_model);
+    } else {
+      require_any_code(of_model.quant);
+    }
     pipeline_.load(of_model, saved_.preparation(), file);
     saved_.require_fit(longest_set(), inference::ModelBackend::kFloat);
     summary_.file = file;
@@ -81,6 +86,17 @@ class QuantizeRun {
                               "\" does not fold into the weights, which a search for a format "
                               "needs");
     }
+  }
+
+  static void require_any_code(const quant::QuantOptions& format) {
+    const std::vector<quant::SiteBits> sites = quant::bits_of_sites(quant::resolved(format));
+    if (std::any_of(sites.begin(), sites.end(),
+                    [](const quant::SiteBits& site) { return site.bits > 0; })) {
+      return;
+    }
+    fail("options", "quant.preset = \"" + excerpt(format.preset) +
+                        "\" leaves every site in floating point, expected bits of at least one, "
+                        "such as quant.weight.bits");
   }
 
   void prepare_search() {

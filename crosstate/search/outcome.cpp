@@ -31,9 +31,16 @@ const std::vector<Metric>& metrics() {
       const auto size = [&](const std::string& prefix, const std::string& meaning) {
         if (sizes) list.push_back({prefix + "bytes", meaning});
       };
+      const auto add_end = [&](const std::string& end, const std::string& meaning) {
+        list.push_back({task.primary().name + '_' + end, meaning, &task, &task.primary()});
+      };
       const std::string title = task.primary().title;
       add(task, "",
           "test " + title + " of the deployed network: the integer network, else the last stage");
+      if (task.share_of_right(task::Readout{.task = &task}) == &task.primary()) {
+        add_end("low", "lower end of its 95 % interval (Wilson)");
+        add_end("high", "upper end");
+      }
       size("", "total memory of the last stage");
       add(task, "validation_", "of the last stage, on the validation set");
       add(task, "float_", "of the float network");
@@ -138,6 +145,11 @@ Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double
     const std::vector<double> values = task.evaluate(summary.readout, deployed);
     for (std::size_t i = 0; i < values.size(); ++i) set(task.metrics()[i].name, values[i]);
     if (!integer_sums.empty()) set("integer_" + primary, values.front());
+  }
+  if (const std::optional<task::Interval> interval =
+          task::interval_of(summary.readout, outcome.metric(primary), summary.test_sequences)) {
+    set(primary + "_low", interval->low);
+    set(primary + "_high", interval->high);
   }
   for (const auto& [name, kind] : {std::pair{"weight_bytes", cost::MemoryKind::kWeights},
                                    {"bias_bytes", cost::MemoryKind::kBiases},

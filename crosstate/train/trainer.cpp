@@ -170,6 +170,13 @@ class Trainer {
     }
   }
 
+  // A part of a checkpoint, of which nothing is ignored.
+  static model::Network whole_network(const formats::Safetensors& part, const std::string& where) {
+    model::Network network = model::Network::from_tensors(part, where);
+    formats::refuse_unknown(part, network.to_tensors(), where);
+    return network;
+  }
+
   void restore() {
     const std::string where = checkpoint_path().string();
     TrainCheckpoint checkpoint = read_checkpoint(checkpoint_path());
@@ -182,17 +189,24 @@ class Trainer {
   }
 
   void restore(TrainCheckpoint checkpoint, const std::string& where) {
-    model::Network network = model::Network::from_tensors(checkpoint.network, where);
+    model::Network network = whole_network(checkpoint.network, where);
     // Needed only after the last epoch, but a damaged file should be reported now.
-    model::Network::from_tensors(checkpoint.best, where + ": best epoch");
+    whole_network(checkpoint.best, where + ": best epoch");
     AdamW optimizer(network.parameters(), adamw_options(options_));
     optimizer.load(network.parameters(), checkpoint.optimizer, where);
+    formats::Safetensors known;
+    optimizer.save(network.parameters(), known);
+    formats::refuse_unknown(checkpoint.optimizer, known, where);
     const std::uint64_t expected = checkpoint.history.size() * steps_per_epoch_;
     if (optimizer.steps() != expected) {
       fail(where, std::to_string(optimizer.steps()) + " steps of the optimiser, expected " +
                       std::to_string(expected));
     }
-    if (average_) average_ = model::Network::from_tensors(checkpoint.average, where + " (average)");
+    if (average_) {
+      average_ = whole_network(checkpoint.average, where + ": average");
+    } else {
+      formats::refuse_unknown(checkpoint.average, {}, where + ": average");
+    }
     network_ = std::move(network);
     optimizer_ = std::move(optimizer);
     history_ = std::move(checkpoint.history);

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "crosstate/base/error.h"
@@ -282,6 +284,23 @@ TEST_F(TrainerTest, RefusesTheCheckpointOfAnotherRun) {
 
   options_.log_every = 1;  // only progress reports change
   EXPECT_EQ(run(network, resumed()).epochs.size(), 4u);
+}
+
+TEST_F(TrainerTest, RefusesACheckpointWithMoreThanItNeeds) {
+  for (const auto& [name, message] :
+       std::map<std::string, std::string>{{"more", "unknown tensor 'more'"},
+                                          {"best.more", "best epoch: unknown tensor 'more'"},
+                                          {"average.more", "average: unknown tensor 'more'"},
+                                          {"optimizer.more", "unknown tensor 'optimizer.more'"}}) {
+    model::Network network = new_network();
+    run(network, stopped_after(kBatches));
+    formats::Safetensors content = formats::read_safetensors(checkpoint());
+    content.tensors[name] = formats::Tensor::from(std::vector<float>{1}, {1});
+    write_file(checkpoint(), formats::format_safetensors(content));
+    EXPECT_THAT([&] { run(network, resumed()); },
+                ThrowsMessage<Error>(HasSubstr(checkpoint().string() + ": " + message)));
+    fs::remove(checkpoint());
+  }
 }
 
 TEST_F(TrainerTest, StopsWhenPatienceEnds) {
