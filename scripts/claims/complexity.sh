@@ -1,36 +1,47 @@
-# A float network, and a small quantized one of similar accuracy: counts and energy of both, and of
-# what comes between them: the float network with 8 bits after training, the float network that the
-# quantized one was made of, and the smallest float network that is as accurate as the quantized one.
+# A float network, and a small one trained with rounding, of similar accuracy: counts and energy of
+# both, and of what comes between them: the float network with 8 bits after training, the float
+# network that the small one was made of, the smallest float network that is as accurate as the small
+# one, and the smallest one as accurate that is made of pruned float networks without training.
 # shellcheck shell=bash disable=SC2154
 
 # Quantized after training as well as eight bits allow.
 eight=(--set quant.preset=w8a8s8 --set quant.state.residue_bits=6 --set quant.bias_correction=true)
+# What the networks held out, if it is not what training holds out by default.
+split=()
 
 quick() {
   network wide --set run.quantize=false --set model.channels=32 --set model.states=32
   network small --set quant.preset=w4a8s8 --set qat.epochs=12
-  fractions=("0.5 0.25" "0.7 0.4") data=("${sample[@]}") test_data=("${tested[@]}")
+  fractions=("0.5 0.25" "0.7 0.4") data=("${sample[@]}") test_data=("${tested[@]}") formats=6
+  [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || formats=2
   compare "$1/sample" "$networks" "$networks/small/float.safetensors" \
     "$networks/small/qat.safetensors" "${retrain[@]}"
 }
 
 # The wide network has the size of the published S4D, 201,482 parameters on sequential MNIST. The
-# quantized ones are pruned; those for MNIST are in models/.
+# quantized ones are pruned: of the spoken digits, the smallest one that is as accurate as the wide
+# network; that of MNIST is in models/.
 full() {
   local wide=(--set run.quantize=false --set model.channels=128 --set model.states=64
     --set model.layers=4)
+  formats=8
   if [[ -n $fsdd ]]; then
     local config=(--config "$root/configs/fsdd.toml")
-    fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5") data=(--data "$fsdd") test_data=(--data "$fsdd")
+    local pair pruned=()
+    fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5" "0.9375 0.6") data=(--data "$fsdd") test_data=(--data "$fsdd")
     run "$networks/fsdd/wide" train "${config[@]}" "${data[@]}" "${wide[@]}"
     config+=(--set qat.epochs=80)
     run "$networks/fsdd/small" train "${config[@]}" "${data[@]}" --set quant.preset=w4a8s8
-    run "$networks/fsdd/pruned" prune "$networks/fsdd/small/qat.safetensors" "${config[@]}" \
-      "${data[@]}" --set prune.states=0.5 --set prune.channels=0.25
+    for pair in "${fractions[@]}"; do
+      run "$networks/fsdd/pruned-${pair/ /-}" prune "$networks/fsdd/small/qat.safetensors" \
+        "${config[@]}" "${data[@]}" --set "prune.states=${pair% *}" --set "prune.channels=${pair#* }"
+      pruned+=("$networks/fsdd/pruned-${pair/ /-}")
+    done
+    run "$1/fsdd/eval/wide" eval "$networks/fsdd/wide/float.safetensors" "${test_data[@]}"
     compare "$1/fsdd" "$networks/fsdd" "$networks/fsdd/small/float.safetensors" \
-      "$networks/fsdd/pruned/pruned.safetensors" "${config[@]}"
+      "$(pick smallest "$1/fsdd/eval/wide" "${pruned[@]}")" "${config[@]}"
   fi
-  fractions=("0.6 0.3" "0.7 0.45" "0.8 0.5" "0.8 0.6") data=(--data "$mnist")
+  fractions=("0.6 0.3" "0.7 0.45" "0.8 0.5" "0.8 0.6") data=(--data "$mnist") split=("${held_out[@]}")
   test_data=(--data "$mnist")
   run "$networks/mnist/wide" train "${data[@]}" "${wide[@]}" --set train.epochs=3 \
     --set train.validation=0.05
@@ -40,20 +51,24 @@ full() {
 
 # compare DIRECTORY NETWORKS SMALL-FLOAT SMALL-QUANTIZED OPTION...: the wide network is
 # NETWORKS/wide; the options retrain the smaller float networks, one for each of the fractions of
-# states and channels that are pruned. Uses data, of training commands, and test_data.
+# states and channels that are pruned, which are then rounded in as many formats without training.
+# Uses data, of training commands, split, what these held out, and test_data.
 compare() {
-  local directory=$1 own=$2 small=$3 quantized=$4 pair model smaller=()
+  local directory=$1 own=$2 small=$3 quantized=$4 pair model smaller=() fitted=()
   local wide=$own/wide/float.safetensors
   run "$own/wide-ptq" quantize "$wide" "${eight[@]}" "${data[@]}"
   run "$directory/eval/quantized" eval "$quantized" "${test_data[@]}"
   for pair in "${fractions[@]}"; do
     run "$own/smaller-${pair/ /-}" prune "$small" "${data[@]}" "${@:5}" --set run.quantize=false \
       --set "prune.states=${pair% *}" --set "prune.channels=${pair#* }"
-    smaller+=("$own/smaller-${pair/ /-}")
+    smaller+=("$own/smaller-${pair/ /-}") fitted+=("$own/fitted-${pair/ /-}")
+    run "${fitted[-1]}" quantize "${smaller[-1]}/pruned.safetensors" --front "$formats" --loss 3 \
+      "${search[@]}" "${data[@]}" "${split[@]}"
   done
-  local names=(wide wide-ptq small smallest quantized)
+  local names=(wide wide-ptq small smallest fitted quantized)
   local models=("$wide" "$own/wide-ptq/ptq.safetensors" "$small"
-    "$(pick smallest "$directory/eval/quantized" "${smaller[@]}")" "$quantized")
+    "$(pick smallest "$directory/eval/quantized" "${smaller[@]}")"
+    "$(pick fewest "$directory/eval/quantized" "${fitted[@]}")" "$quantized")
   for model in "${!names[@]}"; do
     run "$directory/eval/${names[model]}" eval "${models[model]}" "${test_data[@]}"
   done

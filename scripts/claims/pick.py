@@ -6,6 +6,7 @@ Usage: pick.py bytes RUN             total bytes of the QAT network of a trainin
        pick.py front QUANTIZE        names of the models of a front, from the most precise on
        pick.py smallest EVAL PRUNE.. of pruned networks, the one with the fewest parameters that is
                                      at least as accurate as an evaluated one; of none, the best
+       pick.py fewest EVAL QUANTIZE.. likewise, of the formats of fronts, the one of the fewest bytes
 """
 
 import csv
@@ -35,15 +36,28 @@ def smallest(evaluated, *pruned):
     least = read(evaluated / "eval.json")["accuracy"]
     points = [(p, run / p["file"]) for run in pruned
               for model in read(run / "prune.json")["models"] for p in model["points"]]
+    return accurate(points, least, "parameters")
+
+
+def fewest(evaluated, *quantized):
+    least = read(evaluated / "eval.json")["accuracy"]
+    points = [(p, run / p["file"]) for run in quantized for p in read(run / "quantize.json")["front"]]
+    return accurate(points, least, "bytes")
+
+
+def accurate(points, least, size):
+    """The smallest that is accurate enough, else the most accurate."""
     enough = [p for p in points if p[0]["accuracy"] >= least]
     if enough:
-        return min(enough, key=lambda p: p[0]["parameters"])[1]
+        return min(enough, key=lambda p: p[0][size])[1]
     return max(points, key=lambda p: p[0]["accuracy"])[1]
 
 
 def main():
     what, paths = sys.argv[1], [pathlib.Path(p) for p in sys.argv[2:]]
-    answer = {"bytes": run_bytes, "sizes": sweep_sizes, "front": front, "smallest": smallest}[what](*paths)
+    answers = {"bytes": run_bytes, "sizes": sweep_sizes, "front": front, "smallest": smallest,
+               "fewest": fewest}
+    answer = answers[what](*paths)
     print(*answer if isinstance(answer, list) else [answer], sep="\n")
 
 

@@ -74,7 +74,8 @@ NETWORKS = {"wide": "wide, float",
             "wide-ptq": "wide, 8-bit PTQ",
             "small": "small, float",
             "smallest": "smallest float of equal accuracy",
-            "quantized": "small, quantized"}
+            "fitted": "pruned float, PTQ of equal accuracy",
+            "quantized": "small, trained with rounding"}
 
 
 def complexity_of(directory, title):
@@ -94,7 +95,8 @@ def complexity_of(directory, title):
     }
     rows = [["test accuracy, %", *(percent(e["accuracy"]) for e in evaluated), None, ""],
             ["95 % interval, %", *map(interval, evaluated), None, ""]]
-    bars = {f"{label} / small, quantized": [] for label in list(NETWORKS.values())[:-1]}
+    small = NETWORKS["quantized"]
+    bars = {f"{label} / {small}": [] for label in list(NETWORKS.values())[:-1]}
     for name, values in measures.items():
         span, low, high = "", None, None
         if name.startswith("energy"):
@@ -106,19 +108,20 @@ def complexity_of(directory, title):
         for label, value in zip(bars, values):
             ends = [low, high] if label.startswith("wide, float") else [None, None]
             bars[label].append([short, value / values[-1], *ends])
-    columns = ["per inference", *NETWORKS.values(), "wide, float / small, quantized", "range"]
+    columns = ["per inference", *NETWORKS.values(), f"wide, float / {small}", "range"]
     # Only the quantized network runs on crossbars; the wide one runs on the accelerator.
     small_on = energies["crossbar-14nm"]["quantized"]["energy_pj"]["per_inference"]
     wide_on = digital["wide"]["energy_pj"]["per_inference"]
     ratios = [wide_on["typical"] / small_on["typical"], wide_on["low"] / small_on["high"],
               wide_on["high"] / small_on["low"]]
-    rows.append(["energy: wide at 45 nm, quantized on 14 nm crossbars, nJ",
-                 wide_on["typical"] / 1000, None, None, None, small_on["typical"] / 1000,
+    between = [None] * (len(NETWORKS) - 2)
+    rows.append(["energy: wide at 45 nm, the last on 14 nm crossbars, nJ",
+                 wide_on["typical"] / 1000, *between, small_on["typical"] / 1000,
                  ratios[0], f"{ratios[1]:.2f} to {ratios[2]:.2f}"])
-    bars["wide, float / small, quantized"].append(["on crossbars", *ratios])
-    return (table(f"{title}: float networks, and eight bits after training, against a small "
-                  "quantized network", columns, rows),
-            plot("bar", f"{title}: reduction by the small quantized network", "", "ratio",
+    bars[f"wide, float / {small}"].append(["on crossbars", *ratios])
+    return (table(f"{title}: float networks, and what rounding without training makes of them, "
+                  "against a small network trained with rounding", columns, rows),
+            plot("bar", f"{title}: reduction by the small network", "", "ratio",
                  bars, log_y=True))
 
 
