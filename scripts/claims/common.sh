@@ -75,5 +75,22 @@ from() { printf '%s\n' --set "run.start=$networks/$1/float.safetensors"; }
 # float network within so many bytes.
 fitted() { run "$1" quantize "$2" --bytes "$3" "${search[@]}" "${@:4}"; }
 
+# smaller NETWORKS FLOAT OPTION...: makes float networks NETWORKS/smaller-S-C, one for each of the
+# `fractions` of states and channels that are pruned, retrained with the options, and
+# NETWORKS/fitted-S-C, `formats` formats of each without training. `split`: what they held out, if it
+# is not what training holds out by default. `goal`: the points that the most precise format may lose
+# at most, so that formats of more than 8 bits are not searched where a held-out set is small.
+split=() goal=3
+smaller() {
+  local pair pruned
+  for pair in "${fractions[@]}"; do
+    pruned=$1/smaller-${pair/ /-}
+    run "$pruned" prune "$2" "${data[@]}" "${@:3}" --set run.quantize=false \
+      --set "prune.states=${pair% *}" --set "prune.channels=${pair#* }"
+    run "$1/fitted-${pair/ /-}" quantize "$pruned/pruned.safetensors" --front "$formats" \
+      --loss "$goal" "${search[@]}" "${data[@]}" "${split[@]}"
+  done
+}
+
 # pick WHAT PATH...: an answer from finished results.
 pick() { python3 "$root/scripts/claims/pick.py" "$@"; }

@@ -6,13 +6,11 @@
 
 # Quantized after training as well as eight bits allow.
 eight=(--set quant.preset=w8a8s8 --set quant.state.residue_bits=6 --set quant.bias_correction=true)
-# What the networks held out, if it is not what training holds out by default.
-split=()
 
 quick() {
   network wide --set run.quantize=false --set model.channels=32 --set model.states=32
   network small --set quant.preset=w4a8s8 --set qat.epochs=12
-  fractions=("0.5 0.25" "0.7 0.4") data=("${sample[@]}") test_data=("${tested[@]}") formats=6
+  local fractions=("0.5 0.25" "0.7 0.4") data=("${sample[@]}") test_data=("${tested[@]}") formats=6
   [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || formats=2
   compare "$1/sample" "$networks" "$networks/small/float.safetensors" \
     "$networks/small/qat.safetensors" "${retrain[@]}"
@@ -24,11 +22,12 @@ quick() {
 full() {
   local wide=(--set run.quantize=false --set model.channels=128 --set model.states=64
     --set model.layers=4)
-  formats=8
+  local formats=8 split=() fractions data test_data
   if [[ -n $fsdd ]]; then
     local config=(--config "$root/configs/fsdd.toml")
     local pair pruned=()
-    fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5" "0.9375 0.6") data=(--data "$fsdd") test_data=(--data "$fsdd")
+    fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5" "0.9375 0.6")
+    data=(--data "$fsdd") test_data=(--data "$fsdd")
     run "$networks/fsdd/wide" train "${config[@]}" "${data[@]}" "${wide[@]}"
     config+=(--set qat.epochs=80)
     run "$networks/fsdd/small" train "${config[@]}" "${data[@]}" --set quant.preset=w4a8s8
@@ -41,8 +40,8 @@ full() {
     compare "$1/fsdd" "$networks/fsdd" "$networks/fsdd/small/float.safetensors" \
       "$(pick smallest "$1/fsdd/eval/wide" "${pruned[@]}")" "${config[@]}"
   fi
-  fractions=("0.6 0.3" "0.7 0.45" "0.8 0.5" "0.8 0.6") data=(--data "$mnist") split=("${held_out[@]}")
-  test_data=(--data "$mnist")
+  fractions=("0.6 0.3" "0.7 0.45" "0.8 0.5" "0.8 0.6") split=("${held_out[@]}")
+  data=(--data "$mnist") test_data=(--data "$mnist")
   run "$networks/mnist/wide" train "${data[@]}" "${wide[@]}" --set train.epochs=3 \
     --set train.validation=0.05
   compare "$1/mnist" "$networks/mnist" "$root/models/smnist.float.safetensors" \
@@ -52,23 +51,17 @@ full() {
 # compare DIRECTORY NETWORKS SMALL-FLOAT SMALL-QUANTIZED OPTION...: the wide network is
 # NETWORKS/wide; the options retrain the smaller float networks, one for each of the fractions of
 # states and channels that are pruned, which are then rounded in as many formats without training.
-# Uses data, of training commands, split, what these held out, and test_data.
+# Uses data, of training commands, and test_data.
 compare() {
-  local directory=$1 own=$2 small=$3 quantized=$4 pair model smaller=() fitted=()
+  local directory=$1 own=$2 small=$3 quantized=$4 model
   local wide=$own/wide/float.safetensors
   run "$own/wide-ptq" quantize "$wide" "${eight[@]}" "${data[@]}"
   run "$directory/eval/quantized" eval "$quantized" "${test_data[@]}"
-  for pair in "${fractions[@]}"; do
-    run "$own/smaller-${pair/ /-}" prune "$small" "${data[@]}" "${@:5}" --set run.quantize=false \
-      --set "prune.states=${pair% *}" --set "prune.channels=${pair#* }"
-    smaller+=("$own/smaller-${pair/ /-}") fitted+=("$own/fitted-${pair/ /-}")
-    run "${fitted[-1]}" quantize "${smaller[-1]}/pruned.safetensors" --front "$formats" --loss 3 \
-      "${search[@]}" "${data[@]}" "${split[@]}"
-  done
+  smaller "$own" "$small" "${@:5}"
   local names=(wide wide-ptq small smallest fitted quantized)
   local models=("$wide" "$own/wide-ptq/ptq.safetensors" "$small"
-    "$(pick smallest "$directory/eval/quantized" "${smaller[@]}")"
-    "$(pick fewest "$directory/eval/quantized" "${fitted[@]}")" "$quantized")
+    "$(pick smallest "$directory/eval/quantized" "$own"/smaller-*)"
+    "$(pick fewest "$directory/eval/quantized" "$own"/fitted-*)" "$quantized")
   for model in "${!names[@]}"; do
     run "$directory/eval/${names[model]}" eval "${models[model]}" "${test_data[@]}"
   done

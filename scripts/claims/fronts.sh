@@ -1,31 +1,35 @@
-# Bytes and bit operations against accuracy: a front of PTQ, with noise-shaped states among its
-# choices, and QAT with a noise-shaped state at several precisions.
+# Bytes and bit operations against accuracy: fronts of PTQ, with noise-shaped states among its
+# choices, of a float network and of pruned ones, and QAT with a noise-shaped state at several
+# precisions.
 # shellcheck shell=bash disable=SC2154
 
 # The residue that states of few bits need; poles and scales that take few bytes.
 kept=(--set quant.state.residue_bits=8 --set quant.weight_scales=pow2
   --set quant.a.coding=increment --set quant.a.bits=6)
-# Points that the most precise format may lose at most, so that formats of more than 8 bits are not
-# searched where a held-out set is small.
-goal=3
 
 quick() {
   network plain
   local data=("${sample[@]}") test_data=("${tested[@]}") formats=6 presets=(w2a4s4 w4a4s4)
+  local fractions=("0.5 0.25") again=("${retrain[@]}")
   [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || formats=2 presets=(w4a4s4)
   front "$1" sample "$networks/plain/float.safetensors" "${rounded[@]}" "${shape[@]}"
 }
 
 # The networks of the configurations; that of sequential MNIST is in models/.
 full() {
-  local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4)
+  local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4) fractions again
+  fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5" "0.9375 0.6")
+  again=(--config "$root/configs/fsdd.toml" --set qat.epochs=80)
   [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
+  fractions=()
   [[ -z $gsc ]] || trained "$1" gsc "$root/configs/gsc.toml" "$gsc" --set qat.epochs=250
   [[ -n $mnist ]] || return 0
   data=(--data "$mnist" "${held_out[@]}") test_data=(--data "$mnist")
+  fractions=("0.6 0.3" "0.7 0.45" "0.8 0.5" "0.8 0.6")
+  again=(--config "$root/configs/smnist-pruned.toml")
   front "$1" mnist "$root/models/smnist.float.safetensors" --config "$root/configs/smnist-small.toml" \
     --set qat.distill=0.5 --set qat.average=0.999
-  shared=("${held_out[@]}")
+  shared=("${held_out[@]}") fractions=()
   trained "$1" psmnist "$root/configs/psmnist.toml" "$mnist"
 }
 
@@ -38,13 +42,20 @@ trained() {
   front "$1" "$2" "$networks/$2/float/float.safetensors" "${config[@]}"
 }
 
-# front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, formats and presets.
+# front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, formats, presets and the
+# fractions that are pruned, with the options `again` of training after it.
 front() {
-  local directory=$1/$2 own=$networks/$2 preset model
+  local directory=$1/$2 own=$networks/$2 preset model pair
   local kinds=(float) models=("$3")
   run "$own/fitted" quantize "$3" --front "$formats" --loss "$goal" "${search[@]}" "${data[@]}"
   for model in $(pick front "$own/fitted"); do
     kinds+=("PTQ, best") models+=("$own/fitted/$model")
+  done
+  smaller "$own" "$3" "${again[@]}"
+  for pair in "${fractions[@]}"; do
+    for model in $(pick front "$own/fitted-${pair/ /-}"); do
+      kinds+=("PTQ, best, pruned by ${pair/ /, }") models+=("$own/fitted-${pair/ /-}/$model")
+    done
   done
   for preset in "${presets[@]}"; do
     run "$own/qat/$preset" train "${@:4}" "${data[@]}" --set "run.start=$3" \

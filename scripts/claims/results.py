@@ -206,9 +206,14 @@ def fronts(directory, _):
                    "by bytes", "by bit operations"]
         tables.append(table(f"{title}: one network in several formats", columns, rows))
         for column, label in ((1, "total bytes"), (2, "bit operations")):
+            # Of pruned networks, what they have on the front: a line for each would hide the others.
             lines = {}
-            for f in found:
-                lines.setdefault(f[0].split(",")[0], []).append(point(f[column], f[3]))
+            for f, mark in zip(found, on[column - 1]):
+                if "pruned by" not in f[0]:
+                    lines.setdefault(f[0].split(",")[0], []).append(point(f[column], f[3]))
+                elif mark:
+                    lines.setdefault("PTQ of pruned networks", []).append(point(f[column], f[3]))
+            lines = {name: sorted(points) for name, points in lines.items()}
             charts.append(plot("line", f"{title}: accuracy against {label}", label,
                                "test accuracy, %", lines, log_x=True))
     return {"tables": tables, "charts": charts}
