@@ -21,7 +21,7 @@ constexpr std::size_t kRows = 24, kColumns = 31;
 constexpr std::uint32_t kTrials = 200;
 
 std::vector<float> varied_image(const AugmentOptions& options, const std::vector<float>& image,
-                          std::uint32_t trial) {
+                                std::uint32_t trial) {
   Random random(3, Stream::kTest, trial);
   std::vector<float> result(image.size());
   vary_image(options, kRows, image, random, result);
@@ -32,8 +32,8 @@ std::vector<float> varied_image(const AugmentOptions& options, const std::vector
 std::vector<float> disc(double y, double x) {
   std::vector<float> image(kRows * kColumns);
   for (std::size_t i = 0; i < image.size(); ++i) {
-    const double distance = std::hypot(static_cast<double>(i / kColumns) - y,
-                                       static_cast<double>(i % kColumns) - x);
+    const double distance =
+        std::hypot(static_cast<double>(i / kColumns) - y, static_cast<double>(i % kColumns) - x);
     image[i] = static_cast<float>(std::clamp(3.5 - distance, 0.0, 1.0));
   }
   return image;
@@ -92,8 +92,8 @@ TEST(VaryImage, RotatesAboutTheCentre) {
   for (std::uint32_t trial = 0; trial < kTrials; ++trial) {
     const Mass after = mass(varied_image(options, disc(8, 20), trial));
     EXPECT_NEAR(std::hypot(after.y, after.x), std::hypot(before.y, before.x), 0.05);
-    const double angle = (std::atan2(after.y, after.x) - std::atan2(before.y, before.x)) * 180 /
-                         std::numbers::pi;
+    const double angle =
+        (std::atan2(after.y, after.x) - std::atan2(before.y, before.x)) * 180 / std::numbers::pi;
     least = std::min(least, angle);
     most = std::max(most, angle);
   }

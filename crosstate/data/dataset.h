@@ -44,7 +44,8 @@ struct Dataset {
   void require_any_target() const;
 
   /// Throws Error naming the set, the index and the value for an invalid target, a length out of
-  /// range, a size that does not match, rows of different lengths, NaN, infinity, or padding that is not zero.
+  /// range, a size that does not match, rows of different lengths, NaN, infinity, or padding that
+  /// is not zero.
   void validate() const;
 };
 
@@ -83,8 +84,8 @@ Split split_validation(const Dataset& set, double share, std::uint64_t seed);
 
 /// Permutes the time steps of every sequence, with their targets, in the same way: step t becomes
 /// the former step p[t], where p is shuffled() of `length` integers with this seed, epoch 0. Images
-/// have no rows afterwards. The algorithm is part of the meaning of a seed and never changes. Throws Error for sequences of
-/// different lengths.
+/// have no rows afterwards. The algorithm is part of the meaning of a seed and never changes.
+/// Throws Error for sequences of different lengths.
 void permute_steps(Dataset& set, std::uint64_t seed);
 
 }  // namespace crosstate::data

@@ -141,8 +141,7 @@ void fields(FieldList& list, AugmentOptions& options) {
            "Maximum random rotation about the centre, in either direction.")
       .in("degrees")
       .range(0, 180);
-  list.add("scale", options.image.scale,
-           "Maximum relative change of size, in either direction.")
+  list.add("scale", options.image.scale, "Maximum relative change of size, in either direction.")
       .range(0, 0.9);
 }
 

@@ -321,9 +321,9 @@ void require_variable(const RunOptions& options) {
                                      {"image.rotation", augment.image.rotation, kImages},
                                      {"image.scale", augment.image.scale, kImages}}) {
     if (variation.value == 0 || variation.kind == kind) continue;
-    fail("options", std::string("augment.") + variation.key + " = " +
-                        exact_text(variation.value) + " varies " + plural_of(variation.kind) +
-                        ", but the data are " + plural_of(kind) + "; expected 0");
+    fail("options", std::string("augment.") + variation.key + " = " + exact_text(variation.value) +
+                        " varies " + plural_of(variation.kind) + ", but the data are " +
+                        plural_of(kind) + "; expected 0");
   }
 }
 
@@ -341,9 +341,10 @@ void require_data(const RunOptions& options) {
 
 RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
   require_data(options);
-  RunData data = holds_recordings(options.data) ? run_recordings(options, pool)
-                                                : run_sequences(options, options.model.readout,
-                                                                options.data.permutation_seed, pool);
+  RunData data =
+      holds_recordings(options.data)
+          ? run_recordings(options, pool)
+          : run_sequences(options, options.model.readout, options.data.permutation_seed, pool);
   task::Readout& readout = data.preparation.readout = data.training.readout;
   readout.task->fit(readout, data.training.counted_targets());
   data.preparation.permutation_seed = options.data.permutation_seed;
@@ -425,9 +426,9 @@ RunData load_model_data(const RunOptions& given,
           std::move(split.train), *preparation->front_end, options.augment, options.seed, pool);
     }
   } else {
-    data = run_sequences(options, scope_of(preparation),
-                         preparation ? preparation->permutation_seed : options.data.permutation_seed,
-                         pool);
+    data = run_sequences(
+        options, scope_of(preparation),
+        preparation ? preparation->permutation_seed : options.data.permutation_seed, pool);
     data.test.notes = std::move(data.notes);
   }
   for (data::Dataset* set : {&data.training, &data.validation, &data.test}) {

@@ -253,7 +253,8 @@ TEST_F(RunDataTest, SaysWhatIsMissingInADirectory) {
   options_.data.directory = sounds_.path();
   options_.augment.gain = 0;
   options_.augment.image.scale = 0.5;
-  expect_refused("augment.image.scale = 0.5 varies images, but the data are recordings; expected 0");
+  expect_refused(
+      "augment.image.scale = 0.5 varies images, but the data are recordings; expected 0");
 }
 
 TEST_F(RunDataTest, PermutesImagesAndRemembersIt) {

@@ -377,11 +377,11 @@ Idle idle_with_data(const RunOptions& options, data::DataKind kind) {
                                                         : "series; it applies to images"});
   }
   if (kind != data::DataKind::kRecordings) {
-    idle.push_back(
-        {{"front_end.", "augment.", "!augment.image.", "!augment.variants", "data.layout", "data.test_indices", "data.test_share",
-          "data.test_speaker", "data.validation_speaker", "data.sample_rate", "data.longest"},
-         kind == data::DataKind::kImages ? "images; it applies to recordings"
-                                         : "series; it applies to recordings"});
+    idle.push_back({{"front_end.", "augment.", "!augment.image.", "!augment.variants",
+                     "data.layout", "data.test_indices", "data.test_share", "data.test_speaker",
+                     "data.validation_speaker", "data.sample_rate", "data.longest"},
+                    kind == data::DataKind::kImages ? "images; it applies to recordings"
+                                                    : "series; it applies to recordings"});
     return idle;
   }
   const data::DataOptions& data = options.data;
