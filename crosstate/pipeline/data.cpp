@@ -300,9 +300,8 @@ void check_targets(const data::Dataset& training, const data::DataOptions& optio
 
 namespace {
 
-// Throws Error for a variation of data of another kind.
+// Throws Error for a variation of data of another kind, and for a directory without data.
 void require_variable(const RunOptions& options) {
-  if (!options.augment.any()) return;
   const data::DataKind kind = kind_of(options.data);
   const data::AugmentOptions& augment = options.augment;
   struct Variation {
