@@ -90,6 +90,12 @@ struct FrontEndOptions {
   bool normalise = true;
 };
 
+struct ImageVariation {
+  double shift = 0;     // pixels
+  double rotation = 0;  // degrees
+  double scale = 0;     // relative
+};
+
 /// How training varies recordings and images; see Augmenter. All zero: no augmentation.
 struct AugmentOptions {
   double shift = 0;      // ms
@@ -103,11 +109,7 @@ struct AugmentOptions {
   int band_masks = 0;
   int band_mask = 3;
   int variants = 0;  // of every sequence, used by the epochs in turn; 0: a new one in every epoch
-  struct Image {
-    double shift = 0;     // pixels
-    double rotation = 0;  // degrees
-    double scale = 0;     // relative
-  } image;
+  ImageVariation image = {};
 
   /// Whether anything varies recordings: their samples, or the frames computed from them.
   bool varies_samples() const { return shift > 0 || gain > 0 || speed > 0 || noise > 0; }
