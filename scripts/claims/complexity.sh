@@ -58,10 +58,10 @@ compare() {
   run "$own/wide-ptq" quantize "$wide" "${eight[@]}" "${data[@]}"
   run "$directory/eval/quantized" eval "$quantized" "${test_data[@]}"
   smaller "$own" "$small" "${@:5}"
-  local names=(wide wide-ptq small smallest fitted quantized)
+  local names=(wide wide-ptq small smallest fitted quantized) shares=("${fractions[@]/ /-}")
   local models=("$wide" "$own/wide-ptq/ptq.safetensors" "$small"
-    "$(pick smallest "$directory/eval/quantized" "$own"/smaller-*)"
-    "$(pick fewest "$directory/eval/quantized" "$own"/fitted-*)" "$quantized")
+    "$(pick smallest "$directory/eval/quantized" "${shares[@]/#/$own/smaller-}")"
+    "$(pick fewest "$directory/eval/quantized" "${shares[@]/#/$own/fitted-}")" "$quantized")
   for model in "${!names[@]}"; do
     run "$directory/eval/${names[model]}" eval "${models[model]}" "${test_data[@]}"
   done
