@@ -250,9 +250,7 @@ void require_counted_first(const data::Dataset& set, const char* limit, int valu
                   "a larger limit, or 0 for all sequences");
 }
 
-// The images are permuted later, with the seed of the data or of the model.
-RunData run_sequences(const RunOptions& options, task::Scope scope, std::uint64_t permutation_seed,
-                      ThreadPool& pool) {
+RunData run_sequences(const RunOptions& options, task::Scope scope) {
   data::TrainTest sets = load_sequences(options.data, scope);
   require_counted_first(sets.train, "data.train_limit", options.data.train_limit);
   require_counted_first(sets.test, "data.test_limit", options.data.test_limit);
@@ -272,10 +270,6 @@ RunData run_sequences(const RunOptions& options, task::Scope scope, std::uint64_
     require_counted(data.validation, share, "a larger share, 0, or another run.seed");
   } else {
     data.training = std::move(sets.train);
-  }
-  if (options.augment.any()) {
-    data.augmenter = std::make_unique<data::ImageAugmenter>(data.training, permutation_seed,
-                                                            options.augment, options.seed, pool);
   }
   return data;
 }
@@ -298,10 +292,7 @@ void check_targets(const data::Dataset& training, const data::DataOptions& optio
 
 }  // namespace
 
-namespace {
-
-// Throws Error for a variation of data of another kind, and for a directory without data.
-void require_variable(const RunOptions& options) {
+void require_data(const RunOptions& options) {
   const data::DataKind kind = kind_of(options.data);
   const data::AugmentOptions& augment = options.augment;
   struct Variation {
@@ -324,26 +315,21 @@ void require_variable(const RunOptions& options) {
                         " varies " + plural_of(variation.kind) + ", but the data are " +
                         plural_of(kind) + "; expected 0");
   }
-}
-
-}  // namespace
-
-void require_data(const RunOptions& options) {
-  require_variable(options);
-  if (options.model.readout == task::Scope::kStep &&
-      kind_of(options.data) != data::DataKind::kSeries) {
-    fail("options", "model.readout = \"step\", expected \"sequence\" of " +
-                        plural_of(kind_of(options.data)) +
+  if (options.model.readout == task::Scope::kStep && kind != data::DataKind::kSeries) {
+    fail("options", "model.readout = \"step\", expected \"sequence\" of " + plural_of(kind) +
                         ", which have one target each; series have one at every step");
   }
 }
 
 RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
   require_data(options);
+  const bool audio = holds_recordings(options.data);
   RunData data =
-      holds_recordings(options.data)
-          ? run_recordings(options, pool)
-          : run_sequences(options, options.model.readout, options.data.permutation_seed, pool);
+      audio ? run_recordings(options, pool) : run_sequences(options, options.model.readout);
+  if (!audio && options.augment.any()) {
+    data.augmenter = std::make_unique<data::ImageAugmenter>(
+        data.training, options.data.permutation_seed, options.augment, options.seed, pool);
+  }
   task::Readout& readout = data.preparation.readout = data.training.readout;
   readout.task->fit(readout, data.training.counted_targets());
   data.preparation.permutation_seed = options.data.permutation_seed;
@@ -406,12 +392,11 @@ RunData load_model_data(const RunOptions& given,
   options.data = with_task_of(preparation, options.data);
   const bool audio = holds_recordings(options.data);
   require_kind(audio, options.data, preparation, where);
-  require_variable(options);
   RunData data;
   if (audio) {
     data::AudioSets recordings = load_recordings(options.data);
     require_training(recordings, options.data);
-    data::RecordingsSplit split = split_recordings(recordings, options);
+    const data::RecordingsSplit split = split_recordings(recordings, options);
     data.training = data::make_sequences(split.train, *preparation->front_end, pool);
     if (!split.validation.items.empty()) {
       data.validation = data::make_sequences(split.validation, *preparation->front_end, pool);
@@ -420,14 +405,8 @@ RunData load_model_data(const RunOptions& given,
       data.test = data::make_sequences(recordings.test, *preparation->front_end, pool);
     }
     data.test.notes = recordings.notes;
-    if (options.augment.any()) {
-      data.augmenter = std::make_unique<data::RecordingAugmenter>(
-          std::move(split.train), *preparation->front_end, options.augment, options.seed, pool);
-    }
   } else {
-    data = run_sequences(
-        options, scope_of(preparation),
-        preparation ? preparation->permutation_seed : options.data.permutation_seed, pool);
+    data = run_sequences(options, scope_of(preparation));
     data.test.notes = std::move(data.notes);
   }
   for (data::Dataset* set : {&data.training, &data.validation, &data.test}) {

@@ -49,7 +49,7 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool);
 /// Error (with `where`) for data of another kind, with other outputs or, if steps are permuted, of
 /// another length than those of the model, for recordings that are all in the test set, and if no
 /// step of some set has a target. What was left out or assumed when reading is in the notes.
-/// RunData::preparation stays empty.
+/// RunData::preparation and augmenter stay empty.
 RunData load_model_data(const RunOptions& options,
                         const std::optional<inference::Preparation>& preparation,
                         const std::string& where, ThreadPool& pool);

@@ -109,14 +109,6 @@ TEST_F(RunDataTest, AugmentsTheTrainingSetAlone) {
   EXPECT_NE(data.augmenter->epoch(0).values, data.training.values);
 }
 
-TEST_F(RunDataTest, AugmentsRecordingsForASavedModel) {
-  options_.augment.gain = 6;
-  RunData data = load_run_data(options_, pool_);
-  RunData again = load_model_data(options_, reloaded(data), "model", pool_);
-  ASSERT_NE(again.augmenter, nullptr);
-  EXPECT_EQ(again.augmenter->epoch(1).values, data.augmenter->epoch(1).values);
-}
-
 TEST_F(RunDataTest, AugmentsImagesBeforeTheyArePermuted) {
   options_ = {};
   options_.data.train_limit = options_.data.test_limit = 40;
@@ -129,11 +121,6 @@ TEST_F(RunDataTest, AugmentsImagesBeforeTheyArePermuted) {
   RunData permuted = load_run_data(options_, pool_);
   data::permute_steps(varied, 7);
   EXPECT_EQ(permuted.augmenter->epoch(1).values, varied.values);
-  // Of a saved model, the order is that of the model.
-  options_.data.permutation_seed = 0;
-  RunData again = load_model_data(options_, reloaded(permuted), "model", pool_);
-  ASSERT_NE(again.augmenter, nullptr);
-  EXPECT_EQ(again.augmenter->epoch(1).values, varied.values);
 }
 
 TEST_F(RunDataTest, RefusesWhatDoesNotBelongTogether) {

@@ -213,7 +213,6 @@ def fronts(directory, _):
                     lines.setdefault(f[0].split(",")[0], []).append(point(f[column], f[3]))
                 elif mark:
                     lines.setdefault("PTQ of pruned networks", []).append(point(f[column], f[3]))
-            lines = {name: sorted(points) for name, points in lines.items()}
             charts.append(plot("line", f"{title}: accuracy against {label}", label,
                                "test accuracy, %", lines, log_x=True))
     return {"tables": tables, "charts": charts}
