@@ -282,6 +282,13 @@ TEST_F(ModelTest, RefusesWhatItDoesNotKnow) {
   }
 }
 
+TEST_F(ModelTest, TellsACheckpointOfTraining) {
+  formats::Safetensors content = Model(in_floating_point(), preparation_).to_tensors();
+  content.metadata[model::kCheckpointKey] = "[]";
+  EXPECT_THAT([&] { Model::from_tensors(content, "m"); },
+              ThrowsMessage<Error>(HasSubstr("m: a checkpoint of training")));
+}
+
 TEST_F(ModelTest, DescribesItself) {
   const Model model(quantized());
   const nlohmann::json rounded = model.describe();

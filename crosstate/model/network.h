@@ -23,6 +23,9 @@ namespace crosstate::model {
 /// The format of the files of Network.
 inline constexpr FileFormat kNetworkFormat("crosstate network", 2, 2);
 
+/// In the metadata of checkpoints of training, which otherwise are files of a network, too.
+inline constexpr const char* kCheckpointKey = "train.history";
+
 /// Properties of a network that are determined by the data.
 struct TaskShape {
   int inputs = 1;  // channels of the sequences

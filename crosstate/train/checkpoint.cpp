@@ -8,6 +8,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/format.h"
 #include "crosstate/base/json.h"
+#include "crosstate/model/network.h"
 
 namespace crosstate::train {
 namespace {
@@ -21,7 +22,7 @@ constexpr std::string_view kTrain = "train.";
 constexpr const char* kFormat = "train.format";  // missing in the first versions
 constexpr FileFormat kVersions("crosstate checkpoint", 1);
 constexpr const char* kIdentity = "train.identity";
-constexpr const char* kHistory = "train.history";
+constexpr const char* kHistory = model::kCheckpointKey;
 constexpr const char* kBestEpoch = "train.best_epoch";
 
 void add(const formats::Safetensors& part, std::string_view prefix, formats::Safetensors& whole) {
