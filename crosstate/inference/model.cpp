@@ -65,8 +65,9 @@ void require_format(const formats::Safetensors& content, const std::string& name
   const std::string expected =
       '\'' + model::kNetworkFormat.text() + "' or '" + integer::kIntegerFormat.text() + '\'';
   if (content.metadata.contains(model::kCheckpointKey)) {
-    fail(name, "a checkpoint of training, which --resume continues; expected a file of the format " +
-                   expected + ", which training saves when a stage is done");
+    fail(name,
+         "a checkpoint of training, which --resume continues; expected a file of the format " +
+             expected + ", which training saves when a stage is done");
   }
   const auto format = content.metadata.find("format");
   if (format == content.metadata.end()) {
