@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "crosstate/base/error.h"
@@ -65,23 +67,16 @@ TEST(VaryImage, ShiftsInBothDirectionsUpToTheLimit) {
   AugmentOptions options;
   options.image.shift = 2;
   const Mass before = mass(disc(12, 15));
-  double least_y = 9, most_y = -9, least_x = 9, most_x = -9;
+  std::set<std::pair<long, long>> shifts;
   for (std::uint32_t trial = 0; trial < kTrials; ++trial) {
-    const Mass after = mass(varied_image(options, disc(12, 15), trial));
-    EXPECT_NEAR(after.total, before.total, 1e-3);
-    least_y = std::min(least_y, after.y - before.y);
-    most_y = std::max(most_y, after.y - before.y);
-    least_x = std::min(least_x, after.x - before.x);
-    most_x = std::max(most_x, after.x - before.x);
+    const std::vector<float> after = varied_image(options, disc(12, 15), trial);
+    const long y = std::lround(mass(after).y - before.y), x = std::lround(mass(after).x - before.x);
+    EXPECT_EQ(after, disc(12.0 + double(y), 15.0 + double(x)));  // as sharp as before
+    shifts.insert({y, x});
   }
-  for (const double least : {least_y, least_x}) {
-    EXPECT_GE(least, -2.0001);
-    EXPECT_LT(least, -1.9);
-  }
-  for (const double most : {most_y, most_x}) {
-    EXPECT_LE(most, 2.0001);
-    EXPECT_GT(most, 1.9);
-  }
+  EXPECT_EQ(shifts.size(), 25);
+  EXPECT_EQ(*shifts.begin(), std::pair(-2l, -2l));
+  EXPECT_EQ(*shifts.rbegin(), std::pair(2l, 2l));
 }
 
 TEST(VaryImage, RotatesAboutTheCentre) {

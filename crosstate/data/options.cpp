@@ -134,7 +134,8 @@ void fields(FieldList& list, AugmentOptions& options) {
       .range(0, 100000);
   list.section("augment.image");
   list.add("shift", options.image.shift,
-           "Maximum random shift, of rows and of columns, in either direction.")
+           "Maximum random shift, of rows and of columns, in either direction; whole pixels, which "
+           "keep images sharp.")
       .in("pixels")
       .range(0, 1000);
   list.add("rotation", options.image.rotation,

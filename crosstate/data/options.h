@@ -91,7 +91,7 @@ struct FrontEndOptions {
 };
 
 struct ImageVariation {
-  double shift = 0;     // pixels
+  int shift = 0;        // pixels
   double rotation = 0;  // degrees
   double scale = 0;     // relative
 };

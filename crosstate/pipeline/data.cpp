@@ -307,7 +307,7 @@ void require_data(const RunOptions& options) {
                                      {"noise", augment.noise, kRecordings},
                                      {"time_masks", double(augment.time_masks), kRecordings},
                                      {"band_masks", double(augment.band_masks), kRecordings},
-                                     {"image.shift", augment.image.shift, kImages},
+                                     {"image.shift", double(augment.image.shift), kImages},
                                      {"image.rotation", augment.image.rotation, kImages},
                                      {"image.scale", augment.image.scale, kImages}}) {
     if (variation.value == 0 || variation.kind == kind) continue;

@@ -21,7 +21,8 @@ full() {
   fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5" "0.9375 0.6")
   again=(--config "$root/configs/fsdd.toml" --set qat.epochs=80)
   [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
-  fractions=()
+  fractions=("0.3 0.15" "0.5 0.3" "0.65 0.45" "0.8 0.5")
+  again=(--config "$root/configs/gsc.toml" --set qat.epochs=150)
   [[ -z $gsc ]] || trained "$1" gsc "$root/configs/gsc.toml" "$gsc" --set qat.epochs=250
   [[ -n $mnist ]] || return 0
   data=(--data "$mnist" "${held_out[@]}") test_data=(--data "$mnist")
@@ -45,15 +46,17 @@ trained() {
 # front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, formats, presets and the
 # fractions that are pruned, with the options `again` of training after it.
 front() {
-  local directory=$1/$2 own=$networks/$2 preset model pair
+  local directory=$1/$2 own=$networks/$2 preset model pair found
   local kinds=(float) models=("$3")
   run "$own/fitted" quantize "$3" --front "$formats" --loss "$goal" "${search[@]}" "${data[@]}"
-  for model in $(pick front "$own/fitted"); do
+  found=$(pick front "$own/fitted") # apart, so that a failure ends the claim
+  for model in $found; do
     kinds+=("PTQ, best") models+=("$own/fitted/$model")
   done
   smaller "$own" "$3" "${again[@]}"
   for pair in "${fractions[@]}"; do
-    for model in $(pick front "$own/fitted-${pair/ /-}"); do
+    found=$(pick front "$own/fitted-${pair/ /-}")
+    for model in $found; do
       kinds+=("PTQ, best, pruned by ${pair/ /, }") models+=("$own/fitted-${pair/ /-}/$model")
     done
   done
