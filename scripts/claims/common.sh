@@ -36,9 +36,18 @@ forget() { [[ ! -d $1 ]] || find "$1" -name command.txt -delete; }
 # Whether a command's --resume continues what was interrupted.
 continues() { [[ " train prune simulate sweep search " == *" $1 "* ]]; }
 
+# contents ARGUMENT...: the checksum of every file that the arguments name, as FILE or as KEY=FILE.
+contents() {
+  local argument
+  for argument; do
+    [[ ! -f ${argument#*=} ]] || cksum "${argument#*=}"
+  done
+}
+
 # run DIRECTORY COMMAND ARGUMENT...: runs a command of the program with that --out, unless the same
-# one is finished there; command.txt says which, and is written last. What is there is continued
-# with --resume, if the command can, and replaced otherwise: scripts/reproduce has asked before.
+# one is finished there, on files of the same contents; command.txt and contents.txt say which, and
+# are written last. What is not finished is continued with --resume, if the command can; results of
+# other contents, and what cannot be continued, are replaced: scripts/reproduce has asked before.
 run() {
   local directory=$1 again=(--overwrite) limit=(--threads "$threads") seeded=(--seed "$seed")
   shift
@@ -51,11 +60,18 @@ run() {
     cost | break-even) seeded=() limit=() ;;
   esac
   local line="crosstate $*${seeded:+ ${seeded[*]}}"
-  [[ ! -f $directory/command.txt || $(<"$directory/command.txt") != "$line" ]] || return 0
-  ! $resume || ! continues "$1" || again=(--resume)
+  local files
+  files=$(contents "$@")
+  if [[ -f $directory/command.txt && $(<"$directory/command.txt") == "$line" ]]; then
+    [[ ! -f $directory/contents.txt || $(<"$directory/contents.txt") != "$files" ]] || return 0
+  elif $resume && continues "$1"; then
+    again=(--resume)
+  fi
   mkdir -p "$directory"
+  rm -f "$directory/command.txt"
   echo "== $line" >&2
   "$program" "$@" "${seeded[@]}" --out "$directory" "${limit[@]}" "${again[@]}" >"$directory/output.txt"
+  printf '%s\n' "$files" >"$directory/contents.txt"
   printf '%s\n' "$line" >"$directory/command.txt"
 }
 

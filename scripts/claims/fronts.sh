@@ -3,8 +3,9 @@
 # precisions.
 # shellcheck shell=bash disable=SC2154
 
-# The residue that states of few bits need; poles and scales that take few bytes.
-kept=(--set quant.state.residue_bits=8 --set quant.weight_scales=pow2
+# The residue that states of few bits need; poles and scales of weights that take few bytes; scales of
+# activations, few numbers that 4 bits need exactly.
+kept=(--set quant.state.residue_bits=8 --set quant.weight_scales=pow2 --set quant.scales=free
   --set quant.a.coding=increment --set quant.a.bits=6)
 
 quick() {

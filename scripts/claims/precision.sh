@@ -26,7 +26,9 @@ bits() {
     shift
   done
   shift
-  local sweep=(sweep "$root/configs/sweeps/ptq-qat.toml" "${data[@]}" "$@" --set "run.start=$float")
+  # With few bits, activations lose much where their scales are powers of two.
+  local sweep=(sweep "$root/configs/sweeps/ptq-qat.toml" "${data[@]}" "$@" --set "run.start=$float"
+    --set quant.scales=free)
   run "$directory/bits" "${sweep[@]}"
   run "$directory/shaped" "${sweep[@]}" --set quant.state.residue_bits=6
   for size in $(pick sizes "$directory/bits"); do
