@@ -19,7 +19,7 @@ full() {
 
 # bits DIRECTORY FLOAT DATA-OPTION... -- OPTION...: options of the sweeps after those of the data.
 bits() {
-  local directory=$1 float=$2 data=() size
+  local directory=$1 float=$2 data=() size sizes
   shift 2
   while [[ $1 != -- ]]; do
     data+=("$1")
@@ -31,7 +31,8 @@ bits() {
     --set quant.scales=free)
   run "$directory/bits" "${sweep[@]}"
   run "$directory/shaped" "${sweep[@]}" --set quant.state.residue_bits=6
-  for size in $(pick sizes "$directory/bits"); do
+  sizes=$(pick sizes "$directory/bits") # apart, so that a failure ends the claim
+  for size in $sizes; do
     fitted "$directory/fitted/$size" "$float" "$size" "${data[@]}"
   done
 }
