@@ -26,7 +26,7 @@ bits() {
     shift
   done
   shift
-  # With few bits, activations lose much where their scales are powers of two.
+  # Powers of two as scales of activations cost accuracy with 3 bits (docs/quantization.md, few bits).
   local sweep=(sweep "$root/configs/sweeps/ptq-qat.toml" "${data[@]}" "$@" --set "run.start=$float"
     --set quant.scales=free)
   run "$directory/bits" "${sweep[@]}"
