@@ -135,7 +135,12 @@ void add_common(Command command, Common& common, const Uses& uses, FieldList lis
     for (const Field& field : list.all()) common.settings.push_back(field.key);
   }
   list.use_only(common.settings, common.command);
-  add_text(command, "--config", common.config, "Settings from a TOML file", "FILE");
+  command
+      .add("--config", common.configs,
+           "Settings from a TOML file; repeatable, later files override earlier ones")
+      .type("FILE")
+      .not_empty()
+      .one_value();
   command.add("--set", common.set, "One setting, overrides --config; repeatable")
       .type(kSettingType)
       .one_value();
@@ -207,7 +212,7 @@ void add_short_forms(Command command, Common& common, const FieldList& list) {
 void read_settings(const Common& common, FieldList& list) {
   list.use_only(common.settings, common.command);
   list.tolerate(all_settings());
-  if (!common.config.empty()) list.read_toml(common.config);
+  for (const std::string& file : common.configs) list.read_toml(file);
   for (const std::string& assignment : common.set) {
     set(list, assignment, "--set " + excerpt(assignment));
   }
@@ -256,8 +261,7 @@ std::string with_source(const Common& common, const std::string& message) {
                                     [&](const NamedSetting& n) { return n.key == key; });
     if (found != named.rend()) return with_place(message, found->option);
   }
-  std::vector<std::string> files;
-  if (!common.config.empty()) files.push_back(common.config);
+  std::vector<std::string> files(common.configs.rbegin(), common.configs.rend());
   if (!common.target.empty()) files.push_back(crossbar::target_file(common.target));
   for (const std::string& file : files) {
     for (const std::string& key : keys) {
@@ -478,7 +482,7 @@ int say_interrupted(const std::string& command, const Common& common,
   const auto add = [&](const char* option, const std::string& value) {
     if (!value.empty()) line += std::string(" ") + option + " " + quoted(value);
   };
-  add("--config", common.config);
+  for (const std::string& file : common.configs) add("--config", file);
   for (const std::string& assignment : common.set) add("--set", assignment);
   add("--data", common.data);
   add("--target", common.target);

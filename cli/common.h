@@ -21,8 +21,8 @@ inline constexpr int kOk = 0, kSomeFailed = 1, kBadInput = 2, kInterrupted = 130
 struct Common {
   std::string command;                // "crosstate eval"
   std::vector<std::string> settings;  // settings of the command, as in FieldList::use_only()
-  std::string config, data, target, out, json, seed;
-  std::vector<std::string> set;
+  std::string data, target, out, json, seed;
+  std::vector<std::string> configs, set;
   std::map<std::string, std::string> short_forms;  // text by key; "": not given
   std::map<std::string, std::string>
       short_names;  // option by key, if it is not named after the key
@@ -85,8 +85,8 @@ const FieldList& all_settings();
 void add_stream_settings(FieldList& list);
 void add_export_settings(FieldList& list);
 
-/// Sets the variables of `list` by --config, then --set, then short forms, then --seed. Settings
-/// that the command does not use are allowed only in the file.
+/// Sets the variables of `list` by --config in the order of the files, then --set, then short
+/// forms, then --seed. Settings that the command does not use are allowed only in files.
 void read_settings(const Common& common, FieldList& list);
 
 /// The defaults, changed as above, then by --data; validated.

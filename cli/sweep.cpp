@@ -31,8 +31,8 @@ search::SweepOverrides overrides_of(const Common& common) {
   Common before, after = common;
   before.command = common.command;
   before.settings = common.settings;
-  before.config = common.config;
-  after.config.clear();
+  before.configs = common.configs;
+  after.configs.clear();
   if (!common.data.empty()) after.set.push_back("data.directory=" + common.data);
   if (common.threads > 0) after.set.push_back("sweep.threads=" + std::to_string(common.threads));
   search::SweepOverrides overrides;

@@ -444,6 +444,20 @@ TEST_F(CliOptions, OfBenchWinOverSetWhichWinsOverConfig) {
   EXPECT_EQ(settings["residue_bits"], 0);
 }
 
+TEST_F(CliOptions, OfLaterFilesWinOverThoseOfEarlierOnes) {
+  write("first.toml", "[bench]\nchannels = 2\nstates = 4\nlength = 28\nrepeats = 1\n");
+  write("second.toml", "[bench]\nstates = 6\n");
+  const Result result = call({"bench", "scan", "--config", path("first.toml"), "--config",
+                              path("second.toml"), "--set", "bench.channels=3"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const json settings = parse_json(result.out)["settings"];
+  EXPECT_EQ(settings["channels"], 3);
+  EXPECT_EQ(settings["states"], 6);
+  EXPECT_EQ(settings["length"], 28);
+  expect_refused({"bench", "train", "--config", path("first.toml"), "--config", ""},
+                 {"--config", "empty"});
+}
+
 TEST_F(CliOptions, OfBenchAreChecked) {
   write("range.toml", "[bench]\n\nlength = 0\n");
   write("unknown.toml", "[bench]\nlenght = 9\n");

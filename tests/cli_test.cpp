@@ -71,6 +71,9 @@ TEST_F(Cli, NamesWhatSetsASettingThatContradictsOthers) {
   refused({"--config", path("odd.toml")}, path("odd.toml") + ":4: model.states = 5");
   refused({"--config", path("odd.toml"), "--set", "model.states=7"},
           "--set model.states=7: model.states = 7");
+  write("odder.toml", "[model]\nstates = 9\n");
+  refused({"--config", path("odd.toml"), "--config", path("odder.toml")},
+          path("odder.toml") + ":2: model.states = 9");
   write("chip.toml", "[device]\ng_min = 30\ng_max = 20\n");
   refused({"--target", path("chip.toml")}, path("chip.toml") + ": device.g_m");
   refused({"--target", "taox-64x64", "--set", "quant.preset=w8a8s0"},

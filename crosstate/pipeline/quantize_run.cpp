@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/files.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/inference/model.h"
 #include "crosstate/integer/convert.h"
@@ -15,6 +16,24 @@ namespace crosstate::pipeline {
 namespace {
 
 using nlohmann::json;
+
+// The format as a file of settings. How a network is trained in it is left to other files.
+std::string format_toml(const quant::QuantOptions& format, const std::string& model) {
+  quant::QuantOptions copy = format;
+  FieldList list;
+  quant::fields(list, copy);
+  std::vector<std::string> of_format;
+  for (const Field& field : list.all()) {
+    const std::string& key = field.key;
+    if (key == "quant.preset" || key == "quant.granularity" || key.ends_with("scales") ||
+        (key.find('.') != key.rfind('.') && !key.starts_with("quant.array.") &&
+         !key.ends_with(".learned"))) {
+      of_format.push_back(key);
+    }
+  }
+  list.use_only(of_format, "a format");
+  return "# The format of " + model + ", for --config.\n\nversion = 1\n\n" + list.to_toml();
+}
 
 class QuantizeRun {
  public:
@@ -125,18 +144,21 @@ class QuantizeRun {
     summary_.held_out = fine_->sequences();
     summary_.held_out_float_metric = fine_->metric();
     save(summary_.found->network);
+    write_file(pipeline_.file("ptq.toml"), format_toml(summary_.found->format, "ptq.safetensors"));
   }
 
   void find_front() {
     for (const ptq::FoundFormat& found : search_->front(options().ptq.front)) {
       const inference::Model rounded(found.network, saved_.preparation(), saved_.name());
-      FrontPoint point{.file = "front-" + std::to_string(found.cost.bytes) + ".safetensors",
+      const std::string name = "front-" + std::to_string(found.cost.bytes);
+      FrontPoint point{.file = name + ".safetensors",
                        .cost = found.cost,
                        .format = found.format,
                        .held_out = found.verdict,
                        .sums = {},
                        .metric = 0};
       rounded.save(pipeline_.file(point.file));
+      write_file(pipeline_.file(name + ".toml"), format_toml(point.format, point.file));
       if (const data::Dataset& set = pipeline_.data().test; set.count > 0) {
         point.sums = evaluated(rounded, inference::ModelBackend::kInteger).sums;
         point.metric = task::primary_value(set.readout, point.sums);

@@ -72,6 +72,18 @@ TEST_F(QuantizeRunTest, WritesAFront) {
     EXPECT_EQ(cost::count_memory(*saved.network()).total(), front[i].at("bytes"));
     EXPECT_EQ(front[i].at("accuracy"), summary.front[i].metric);
     EXPECT_GT(front[i].at("bit_operations"), 0);
+    // The settings beside a network replace those of any other format.
+    std::filesystem::path settings = directory_ / "front" / summary.front[i].file;
+    RunOptions again = options_;
+    again.quant.preset = "w2a3s4";
+    again.quant.c = {.bits = 7, .scales = quant::ScaleKind::kPowerOfTwo};
+    again.quant.state.residue_bits = 14;
+    FieldList list = again.fields();
+    list.read_toml(settings.replace_extension(".toml").string());
+    nlohmann::json read = list.to_json().at("quant"), found = front[i].at("quant");
+    read.erase("array");  // part of a target, not of a format
+    found.erase("array");
+    EXPECT_EQ(read, found);
   }
   EXPECT_EQ(front_table(summary).rows.size(), front.size());
   // The goal is met as without a front.

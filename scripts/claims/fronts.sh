@@ -1,24 +1,25 @@
 # Bytes and bit operations against accuracy: fronts of PTQ, with noise-shaped states among its
-# choices, of a float network and of pruned ones, and QAT with a noise-shaped state at several
-# precisions.
+# choices, of a float network and of pruned ones; QAT with a noise-shaped state at several
+# precisions, and QAT of the pruned networks in the two smallest formats of PTQ.
 # shellcheck shell=bash disable=SC2154
 
 # The residue that states of few bits need; poles and scales of weights that take few bytes. Scales of
 # activations are so few that free ones cost next to nothing.
 kept=(--set quant.state.residue_bits=8 --set quant.weight_scales=pow2 --set quant.scales=free
   --set quant.a.coding=increment --set quant.a.bits=6)
+learned=(--set quant.c.learned=true --set quant.weight.learned=true)
 
 quick() {
   network plain
   local data=("${sample[@]}") test_data=("${tested[@]}") formats=6 presets=(w2a4s4 w4a4s4)
-  local fractions=("0.5 0.25") again=("${retrain[@]}")
+  local fractions=("0.5 0.25") again=("${retrain[@]}") of_model=("${shape[@]}")
   [[ -z ${CROSSTATE_REPRODUCE_TINY:-} ]] || formats=2 presets=(w4a4s4)
-  front "$1" sample "$networks/plain/float.safetensors" "${rounded[@]}" "${shape[@]}"
+  front "$1" sample "$networks/plain/float.safetensors" "${rounded[@]}"
 }
 
 # The networks of the configurations; that of sequential MNIST is in models/.
 full() {
-  local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4) fractions again
+  local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4) fractions again of_model=()
   fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5" "0.9375 0.6")
   again=(--config "$root/configs/fsdd.toml" --set qat.epochs=80)
   [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
@@ -44,10 +45,11 @@ trained() {
   front "$1" "$2" "$networks/$2/float/float.safetensors" "${config[@]}"
 }
 
-# front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, formats, presets and the
-# fractions that are pruned, with the options `again` of training after it.
+# front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, formats, presets, the
+# options `of_model` of the float network, and the fractions that are pruned, with the options `again`
+# of training after it.
 front() {
-  local directory=$1/$2 own=$networks/$2 preset model pair found
+  local directory=$1/$2 own=$networks/$2 preset model pair found pruned
   local kinds=(float) models=("$3")
   run "$own/fitted" quantize "$3" --front "$formats" --loss "$goal" "${search[@]}" "${data[@]}"
   found=$(pick front "$own/fitted") # apart, so that a failure ends the claim
@@ -60,9 +62,17 @@ front() {
     for model in $found; do
       kinds+=("PTQ, best, pruned by ${pair/ /, }") models+=("$own/fitted-${pair/ /-}/$model")
     done
+    found=$(pick cheapest "$own/fitted-${pair/ /-}")
+    for model in $found; do
+      pruned=$own/qat-${pair/ /-}/${model%.safetensors}
+      run "$pruned" prune "$own/smaller-${pair/ /-}/pruned.safetensors" "${@:4}" "${data[@]}" \
+        --config "$own/fitted-${pair/ /-}/${model%.safetensors}.toml" "${learned[@]}" \
+        --set prune.states=0 --set prune.channels=0
+      kinds+=("QAT, a format of PTQ, pruned by ${pair/ /, }") models+=("$pruned/pruned.safetensors")
+    done
   done
   for preset in "${presets[@]}"; do
-    run "$own/qat/$preset" train "${@:4}" "${data[@]}" --set "run.start=$3" \
+    run "$own/qat/$preset" train "${@:4}" "${of_model[@]}" "${data[@]}" --set "run.start=$3" \
       --set "quant.preset=$preset" "${kept[@]}"
     kinds+=("QAT, $preset") models+=("$own/qat/$preset/qat.safetensors")
   done

@@ -4,6 +4,7 @@
 Usage: pick.py bytes RUN             total bytes of the QAT network of a training run
        pick.py sizes SWEEP           total bytes of the finished points of a sweep, once each
        pick.py front QUANTIZE        names of the models of a front, from the most precise on
+       pick.py cheapest QUANTIZE     names of the two models of a front with the fewest bytes
        pick.py smallest EVAL PRUNE.. of pruned networks, the one with the fewest parameters that is
                                      at least as accurate as an evaluated one; of none, the best
        pick.py fewest EVAL QUANTIZE.. likewise, of the formats of fronts, the one of the fewest bytes
@@ -32,6 +33,10 @@ def front(quantized):
     return [point["file"] for point in read(quantized / "quantize.json")["front"]]
 
 
+def cheapest(quantized):
+    return front(quantized)[-2:]
+
+
 def smallest(evaluated, *pruned):
     least = read(evaluated / "eval.json")["accuracy"]
     points = [(p, run / p["file"]) for run in pruned
@@ -55,8 +60,8 @@ def accurate(points, least, size):
 
 def main():
     what, paths = sys.argv[1], [pathlib.Path(p) for p in sys.argv[2:]]
-    answers = {"bytes": run_bytes, "sizes": sweep_sizes, "front": front, "smallest": smallest,
-               "fewest": fewest}
+    answers = {"bytes": run_bytes, "sizes": sweep_sizes, "front": front, "cheapest": cheapest,
+               "smallest": smallest, "fewest": fewest}
     answer = answers[what](*paths)
     print(*answer if isinstance(answer, list) else [answer], sep="\n")
 
