@@ -107,6 +107,24 @@ TEST_F(CliSweep, RecordsEveryPoint) {
   }
 }
 
+TEST_F(CliSweep, ReportsPrunedFloatNetworks) {
+  write("base.toml", kTiny);
+  write("prune.toml",
+        "[sweep]\nbase = \"base.toml\"\n[run]\nprune = true\nquantize = false\n[prune]\n"
+        "channels = \"0\"\n[grid]\n"
+        "\"prune.states\" = [\"0\", \"0.5\"]\n");
+  const Result result = call(
+      {"sweep", path("prune.toml"), "--out", path("out"), "--quiet", "--json", path("out.json")});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const json points = parse_json(read_file(path("out.json"))).at("points");
+  ASSERT_EQ(points.size(), 2u);
+  const json whole = points[0].at("metrics"), half = points[1].at("metrics");
+  EXPECT_EQ(whole.at("bytes"), whole.at("float_bytes"));
+  EXPECT_LT(half.at("bytes"), half.at("float_bytes"));
+  EXPECT_LT(half.at("state_bytes"), whole.at("state_bytes"));
+  EXPECT_LT(half.at("parameters"), whole.at("parameters"));
+}
+
 TEST_F(CliSweep, EndsWithTheSameRowsHoweverOftenItIsKilled) {
   write_sweep("s.toml", kSixPoints);
   ASSERT_EQ(call({"sweep", path("s.toml"), "--out", path("whole")}).code, 0);

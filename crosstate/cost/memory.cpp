@@ -27,13 +27,20 @@ class Counter {
     matrix("decoder", d_.outputs, H, d_.decoder);
     activation_scale("input", d_.input);
     activation_scale("residual", d_.residual);
-    if (!d_.every_step) add("pooling", MemoryKind::kState, H, kFull);
+    pooling();
     return std::move(memory_);
   }
 
  private:
   void add(const std::string& name, MemoryKind kind, std::size_t values, int width) {
     if (values > 0) memory_.sites.push_back({name, kind, values, width});
+  }
+
+  // Sums of the mean, or the last values. Outputs of every step need neither.
+  void pooling() {
+    if (d_.every_step) return;
+    const int last = d_.residual.rounded() ? d_.residual.bits : kFull;
+    add("pooling", MemoryKind::kState, d_.channels, d_.pool_last ? last : kFull);
   }
 
   void weights(const std::string& name, std::size_t values, const WeightFormat& format) {

@@ -46,6 +46,25 @@ TEST(Memory, CountsAFloatNetworkByHand) {
   EXPECT_EQ(memory.total(), 4u * (84 + 15 + 20));
 }
 
+// The last values of the stream instead of sums, in its format; outputs of every step need none.
+TEST(Memory, CountsWhatPoolingKeeps) {
+  model::ModelOptions mean = small(), last = small(), steps = small();
+  last.pooling = model::Pooling::kLast;
+  steps.readout = task::Scope::kStep;
+  ThreadPool pool(1);
+  const std::vector<data::Batch> batches = {batch_of_ones()};
+  const auto state_bytes = [&](const model::ModelOptions& options, bool rounded) {
+    model::Network network(options, {1, 3}, 1);
+    quant::QuantOptions quant;
+    quant.residual.bits = 6;
+    if (rounded) network.quantize(quant, batches, pool);
+    return count_memory(network).bytes(MemoryKind::kState);
+  };
+  EXPECT_EQ(state_bytes(last, false), state_bytes(mean, false));
+  EXPECT_EQ(state_bytes(mean, true) - state_bytes(steps, true), 4u * 4);
+  EXPECT_EQ(state_bytes(last, true) - state_bytes(steps, true), 3u);  // 4 channels of 6 bits
+}
+
 TEST(Memory, FoldsBatchNormsFirst) {
   model::ModelOptions options = small();
   const std::size_t none = count_memory(model::Network(options, {1, 3}, 1)).total();

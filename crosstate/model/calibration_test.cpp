@@ -142,13 +142,20 @@ class Calibration : public testing::Test {
     }
     return all;
   }
-  std::vector<double> mean_logits(const Network& network) {
+  std::vector<double> mean_logits(const Network& network) { return mean_logits(network, batch_); }
+  // Over the sequences, or over all of their steps.
+  std::vector<double> mean_logits(const Network& network, const data::Batch& batch) {
     std::vector<float> logits;
-    network.evaluate(batch_, pool_, &logits);
+    network.evaluate(batch, pool_, &logits);
     std::vector<double> means(static_cast<std::size_t>(kTask.outputs), 0);
     for (std::size_t i = 0; i < logits.size(); ++i) {
-      means[i % means.size()] += static_cast<double>(logits[i]) / static_cast<double>(batch_.count);
+      means[i % means.size()] += static_cast<double>(logits[i]);
     }
+    double count = 0;
+    for (std::size_t i = 0; i < batch.count; ++i) {
+      count += network.options().readout == task::Scope::kStep ? batch.lengths[i] : 1;
+    }
+    for (double& mean : means) mean /= count;
     return means;
   }
   static double distance(const std::vector<double>& a, const std::vector<double>& b) {
@@ -187,6 +194,23 @@ TEST_F(Calibration, BiasCorrectionKeepsTheMeansOfTheLogits) {
   EXPECT_GT(distance(mean_logits(plain), wanted), 1e-2);
   // Biases are multiples of the unit of their sums.
   EXPECT_LT(distance(mean_logits(corrected), wanted), 0.2 * distance(mean_logits(plain), wanted));
+}
+
+TEST_F(Calibration, BiasCorrectionKeepsTheMeansOfTheLogitsOfEveryStep) {
+  quant::QuantOptions quant = quant::uniform_bits(4);
+  quant.state.bits = 0;
+  quant.decoder.bits = quant.residual.bits = 8;
+  const data::Batch batch = batch_of(reference::random_step_set(64, 37, 23, kTask, true));
+  ModelOptions options = network(Norm::kNone).options();
+  options.readout = task::Scope::kStep;
+  const Network floats = random_network(options, kTask);
+  const std::vector<double> wanted = mean_logits(floats, batch);
+  Network plain = floats, corrected = floats;
+  plain.quantize(quant, {&batch, 1}, pool_);
+  quant.bias_correction = true;
+  corrected.quantize(quant, {&batch, 1}, pool_);
+  EXPECT_LT(distance(mean_logits(corrected, batch), wanted),
+            0.2 * distance(mean_logits(plain, batch), wanted));
 }
 
 TEST_F(Calibration, BiasCorrectionLeavesNetworksWithBatchNormsAlone) {

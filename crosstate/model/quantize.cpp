@@ -1,5 +1,6 @@
 // Chooses ranges from calibration batches when quantization is enabled or formats change.
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "crosstate/base/error.h"
@@ -144,6 +145,7 @@ Means measure_means(const Network::State& s, std::span<const data::Batch> batche
   const Coefficients coefficients = s.coefficients();
   Means means{measure_observers(s, coefficients, batches, pool), {}};
   means.logits.assign(static_cast<std::size_t>(s.task.outputs), 0);
+  const bool every_step = s.options.readout == task::Scope::kStep;
   std::size_t count = 0;
   for (const data::Batch& batch : batches) {
     std::vector<float> logits;
@@ -151,7 +153,9 @@ Means measure_means(const Network::State& s, std::span<const data::Batch> batche
     for (std::size_t i = 0; i < logits.size(); ++i) {
       means.logits[i % means.logits.size()] += static_cast<double>(logits[i]);
     }
-    count += batch.count;
+    // Of every step there are as many outputs as there are steps; those of padding are 0.
+    count += every_step ? std::reduce(batch.lengths.begin(), batch.lengths.end(), std::size_t{0})
+                        : batch.count;
   }
   for (double& mean : means.logits) mean /= static_cast<double>(std::max<std::size_t>(count, 1));
   return means;

@@ -44,7 +44,8 @@ constexpr Command kCommands[] = {
     {"prune", true,
      PRUNED "(\\.jsonl|(\\.checkpoint|\\.integer)?\\.safetensors)|prune\\.json|report\\.html",
      PRUNED "\\.checkpoint\\.safetensors"},
-    {"quantize", true, "(ptq(\\.integer)?|front-[0-9]+)\\.safetensors|(ptq|front-[0-9]+)\\.toml|quantize\\.json", ""},
+    {"quantize", true,
+     "(ptq(\\.integer)?|front-[0-9]+)\\.safetensors|(ptq|front-[0-9]+)\\.toml|quantize\\.json", ""},
     {"deploy", true,
      "chip\\.safetensors|mapping\\.svg|deploy\\.json|"
      "conductance/(array-[0-9]+(-copy-[0-9]+)?\\.csv|arrays\\.npz)",

@@ -191,7 +191,6 @@ class Run {
   void quantize() {
     ptq_ = std::make_unique<model::Network>(in_floating_point());
     ptq_->fold_norms();
-    (pruned_ ? summary_.pruned : summary_.float_stage).memory = cost::count_memory(*ptq_);
     ptq_->quantize(options_.quant, calibration(), pipeline_.pool());
     describe_bits(summary_.ptq);
     pipeline_.hold("ptq", *ptq_);
@@ -435,9 +434,8 @@ json to_json(const RunSummary& summary) {
   if (summary.ptq.done) out["ptq"] = stage_json(summary.ptq, summary.readout);
   if (summary.qat.done) out["qat"] = stage_json(summary.qat, summary.readout);
   if (summary.crossbar.done) out["crossbar"] = crossbar_json(summary.crossbar);
-  const StageSummary& last = summary.qat.done ? summary.qat : summary.float_stage;
-  out["weight_bits"] = last.weight_bits;
-  out["state_bits"] = last.state_bits;
+  out["weight_bits"] = summary.last().weight_bits;
+  out["state_bits"] = summary.last().state_bits;
   return out;
 }
 

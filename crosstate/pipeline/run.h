@@ -41,6 +41,12 @@ struct RunSummary : PipelineSummary {
   prune::NetworkSize pruned_size;
   CrossbarSummary crossbar;
   std::size_t parameters = 0;
+
+  /// The last network that was made: that of qat, else of pruned, else of float_stage.
+  const StageSummary& last() const {
+    if (qat.done) return qat;
+    return pruned.done ? pruned : float_stage;
+  }
 };
 
 /// Runs every stage and writes float.safetensors, with run.prune pruned.safetensors,

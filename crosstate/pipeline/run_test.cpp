@@ -213,6 +213,16 @@ TEST_F(RunTest, LeavesEveryFileAsItIsWhereItDoesNotContinue) {
   }
 }
 
+TEST_F(RunTest, EndsWithThePrunedNetworkIfThatIsTheLast) {
+  options_.quantize = false;
+  options_.prune_float = true;
+  options_.prune.states = "0.5";
+  const RunSummary summary = run(options_, context("pruned"));
+  ASSERT_TRUE(summary.pruned.done);
+  EXPECT_EQ(summary.last().memory.total(), summary.pruned.memory.total());
+  EXPECT_LT(summary.pruned.memory.total(), summary.float_stage.memory.total());
+}
+
 TEST_F(RunTest, RefusesAnEarlierRunBeforeItRemovesAnything) {
   options_.quantize = false;
   RunContext stopped = context("new");

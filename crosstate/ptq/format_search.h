@@ -99,8 +99,8 @@ class FormatSearch {
   void use_choices(int bits);
   Config smallest();  // of all formats that may be chosen
 
-  // Configurations from `start` on, each cheaper than the one before by `cost`, without dearer
-  // `fixed` cost, at the least predicted error for what it saves.
+  // Configurations from `start` on, each cheaper than the one before by `cost` and of no more
+  // bytes, at the least predicted error for what it saves.
   template <class Cost>
   std::vector<Config> descend(Config start, const Cost& cost);
   Config last_that_meets(const std::vector<Config>& way, double points);

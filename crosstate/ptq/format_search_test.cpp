@@ -112,6 +112,23 @@ TEST_F(FormatSearchTest, FindsTheBestFormatWithinBytes) {
   }
 }
 
+// The residue of a mode depends on its pole, which the search moves.
+TEST_F(FormatSearchTest, PricesTheNetworkThatItReturns) {
+  options_.state = {
+      .bits = 8, .residue_bits = 12, .residue = quant::ResidueRule::kByPole, .residue_margin = -4};
+  for (const auto& [coding, bits] :
+       {std::pair{quant::PoleCoding::kCartesian, 10}, std::pair{quant::PoleCoding::kIncrement, 4},
+        std::pair{quant::PoleCoding::kIncrement, 6}}) {
+    options_.a = {bits, coding};
+    ThreadPool pool(2);
+    Search search(*this, pool);
+    search.run({.bytes = 100000});
+    for (const FoundFormat& f : search.search.front(4)) {
+      EXPECT_EQ(f.cost.bytes, cost::count_memory(f.network).total()) << name_of(coding) << bits;
+    }
+  }
+}
+
 TEST_F(FormatSearchTest, FindsAFrontFromTheMostPreciseToTheSmallest) {
   ThreadPool pool(2);
   Search search(*this, pool);

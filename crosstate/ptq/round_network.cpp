@@ -67,13 +67,15 @@ Moments without_last(const Moments& from, double weight) {
 
 bool has_codes(const quant::WeightSite& site) { return site.bits >= 2; }
 
-// The codes chosen by round_to_outputs() are reproduced by the largest magnitude.
+// The codes chosen by round_to_outputs() are reproduced by the largest magnitude; those of one bit
+// are the nearest.
 quant::QuantOptions format_of(const quant::QuantOptions& options) {
   quant::QuantOptions format = resolved_without_noise(options);
   for (quant::WeightSite* site :
        {&format.encoder, &format.c, &format.d, &format.weight, &format.decoder}) {
     site->learned = false;
-    if (has_codes(*site) && site != &format.d) site->range = quant::WeightRange::kAbsmax;
+    if (site == &format.d) continue;
+    site->range = has_codes(*site) ? quant::WeightRange::kAbsmax : quant::WeightRange::kAuto;
   }
   format.bias_correction = false;
   return format;
@@ -217,14 +219,22 @@ struct NetworkRounder::Inside {
     }
   }
 
-  Network in_format(const quant::QuantOptions& options) const {
+  Network nearest(const quant::QuantOptions& options) const {
     Network to = network;
     to.quantize(format_of(options), observers);
     return to;
   }
 
+  Network in_format(const quant::QuantOptions& options) const {
+    Network to = nearest(options);
+    // How many bits the residue of a mode has depends on its pole.
+    const quant::StateSite& state = to.quant_options().state;
+    if (state.residue_bits > 0 && state.residue == quant::ResidueRule::kByPole) set_poles(to);
+    return to;
+  }
+
   Network round(const quant::QuantOptions& options) const {
-    Network to = in_format(options);
+    Network to = nearest(options);
     set_poles(to);
     const Network::State& s = to.state();
     const auto values = [&](std::size_t parameter) -> std::vector<float>& {

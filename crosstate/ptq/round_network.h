@@ -34,7 +34,8 @@ class NetworkRounder {
   /// Ranges of weights in the result are `absmax`, which reproduces these codes. The same bits on
   /// any number of threads.
   model::Network round(const quant::QuantOptions& format) const;
-  /// The network in a format with the nearest codes, which has the same cost.
+  /// The network of the same cost with the nearest codes, except for poles on which the cost
+  /// depends (residues by pole).
   model::Network in_format(const quant::QuantOptions& format) const;
   /// The float network.
   const model::Network& network() const;

@@ -138,7 +138,7 @@ Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double
   set_stage("float_", summary.float_stage);
   set_stage("ptq_", summary.ptq);
   set_stage("qat_", summary.qat);
-  const pipeline::StageSummary& last = summary.qat.done ? summary.qat : summary.float_stage;
+  const pipeline::StageSummary& last = summary.last();
   set_stage("", last);
   const std::vector<double>& deployed = integer_sums.empty() ? last.sums : integer_sums;
   if (!deployed.empty()) {

@@ -54,7 +54,7 @@ std::string headline(const Outcome& outcome);
 
 /// `integer_sums`: Task::sums() of the integer network, empty if a network cannot be converted to
 /// integers. The metrics "accuracy" (or that of the task) and "bytes" are those of the last stage:
-/// the integer network, else quantization-aware training, else float training.
+/// the integer network, else that of RunSummary::last().
 Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double>& integer_sums);
 Outcome failed_outcome(const std::string& error);
 

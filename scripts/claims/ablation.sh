@@ -11,9 +11,10 @@ quick() {
 
 # Networks of which all sites are on arrays, trained for them.
 full() {
-  local start=("run.start=$root/models/smnist.float.safetensors")
+  local float
+  mnist_float
   run "$networks/mnist" train --config "$root/configs/smnist-small.toml" --data "$mnist" \
-    --set "${start[@]}" --target taox-64x64 --set qat.epochs=8 --set qat.learning_rate=0.008 \
+    --set "run.start=$float" --target taox-64x64 --set qat.epochs=8 --set qat.learning_rate=0.008 \
     --set qat.distill=0.5 --set qat.average=0.999
   ablate "$1/mnist" "$networks/mnist/qat.safetensors" --data "$mnist" --set simulate.chips=20 \
     --set simulate.sequences=1000

@@ -36,11 +36,17 @@ forget() { [[ ! -d $1 ]] || find "$1" -name command.txt -delete; }
 # Whether a command's --resume continues what was interrupted.
 continues() { [[ " train prune simulate sweep search " == *" $1 "* ]]; }
 
-# contents ARGUMENT...: the checksum of every file that the arguments name, as FILE or as KEY=FILE.
+# contents ARGUMENT...: the checksum of every file that the arguments name, as FILE or as KEY=FILE, and
+# of the file that one of them, that of a sweep, has as its base.
 contents() {
-  local argument
+  local argument file base
   for argument; do
-    [[ ! -f ${argument#*=} ]] || cksum "${argument#*=}"
+    file=${argument#*=}
+    [[ -f $file ]] || continue
+    cksum "$file"
+    [[ $file == *.toml ]] || continue
+    base=$(sed -n 's/^base = "\(.*\)"$/\1/p' "$file")
+    [[ -z $base ]] || cksum "$(dirname "$file")/$base"
   done
 }
 
@@ -86,6 +92,16 @@ network() {
 
 # Settings of a network that is quantized again from the float one of another.
 from() { printf '%s\n' --set "run.start=$networks/$1/float.safetensors"; }
+
+# mnist_float: sets `float` to the float network of sequential MNIST: that in models/ or, since the
+# seed decides which images are held out, with another seed than its own one that is trained likewise.
+mnist_float() {
+  float=$root/models/smnist.float.safetensors
+  ((seed != 1)) || return 0
+  run "$networks/smnist-float" train --config "$root/configs/smnist-small.toml" --data "$mnist" \
+    --set run.quantize=false
+  float=$networks/smnist-float/float.safetensors
+}
 
 # fitted DIRECTORY FLOAT BYTES OPTION...: the best that quantization without training finds for a
 # float network within so many bytes.

@@ -44,7 +44,9 @@ full() {
   data=(--data "$mnist") test_data=(--data "$mnist")
   run "$networks/mnist/wide" train "${data[@]}" "${wide[@]}" --set train.epochs=3 \
     --set train.validation=0.05
-  compare "$1/mnist" "$networks/mnist" "$root/models/smnist.float.safetensors" \
+  local float
+  mnist_float
+  compare "$1/mnist" "$networks/mnist" "$float" \
     "$root/models/smnist-pruned-w4.safetensors" --config "$root/configs/smnist-pruned.toml"
 }
 

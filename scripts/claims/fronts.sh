@@ -19,7 +19,7 @@ quick() {
 
 # The networks of the configurations; that of sequential MNIST is in models/.
 full() {
-  local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4) fractions again of_model=()
+  local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4) fractions again of_model=() float
   fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5" "0.9375 0.6")
   again=(--config "$root/configs/fsdd.toml" --set qat.epochs=80)
   [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
@@ -30,8 +30,9 @@ full() {
   data=(--data "$mnist" "${held_out[@]}") test_data=(--data "$mnist")
   fractions=("0.6 0.3" "0.7 0.45" "0.8 0.5" "0.8 0.6")
   again=(--config "$root/configs/smnist-pruned.toml")
-  front "$1" mnist "$root/models/smnist.float.safetensors" --config "$root/configs/smnist-small.toml" \
-    --set qat.distill=0.5 --set qat.average=0.999
+  mnist_float
+  front "$1" mnist "$float" --config "$root/configs/smnist-small.toml" --set qat.distill=0.5 \
+    --set qat.average=0.999
   shared=("${held_out[@]}") fractions=()
   trained "$1" psmnist "$root/configs/psmnist.toml" "$mnist"
 }

@@ -9,12 +9,14 @@ quick() {
   run "$1/sweep" sweep "$file"
   run "$networks/float" train --config "$root/configs/smnist-small.toml" "${sample[@]}" \
     "${small[@]}" "${floats[@]}" --set run.quantize=false
-  bits "$1" "$networks/float/float.safetensors" "${sample[@]}" -- "${small[@]}" "${rounded[@]}"
+  bits "$1" "$networks/float/float.safetensors" "${sample[@]}" "${held_out[@]}" -- "${small[@]}" "${rounded[@]}"
 }
 
 full() {
   run "$1/sweep" sweep "$root/configs/sweeps/size-precision.toml" --data "$mnist"
-  bits "$1" "$root/models/smnist.float.safetensors" --data "$mnist" "${held_out[@]}" --
+  local float
+  mnist_float
+  bits "$1" "$float" --data "$mnist" "${held_out[@]}" --
 }
 
 # bits DIRECTORY FLOAT DATA-OPTION... -- OPTION...: options of the sweeps after those of the data.

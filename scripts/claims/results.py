@@ -135,6 +135,11 @@ def done(path):
         return [r for r in csv.DictReader(file) if r["status"] == "done"]
 
 
+def on_front(points):
+    """Of (size, accuracy): whether no other is at least as small and at least as accurate, or equal."""
+    return [not any(o[0] <= p[0] and o[1] >= p[1] and o != p for o in points) for p in points]
+
+
 def precision(directory, _):
     cells, rows, lines = {}, [], {}
     for r in done(directory / "sweep" / "results.csv"):
@@ -143,10 +148,10 @@ def precision(directory, _):
     means = {k: (statistics.fmean(a for a, _ in v), v[0][1],
                  statistics.stdev(a for a, _ in v) if len(v) > 1 else 0.0)
              for k, v in cells.items()}
-    for (preset, channels), (accuracy, size, spread) in sorted(means.items(), key=lambda m: m[1][1]):
-        # A setting is on the front if no setting of the same size or smaller beats it.
-        beaten = any(b <= size and a > accuracy for a, b, _ in means.values())
-        rows.append([preset, channels, int(size), accuracy, spread, "" if beaten else "front"])
+    marks = on_front([(size, accuracy) for accuracy, size, _ in means.values()])
+    for ((preset, channels), (accuracy, size, spread)), front in sorted(
+            zip(means.items(), marks), key=lambda m: m[0][1][1]):
+        rows.append([preset, channels, int(size), accuracy, spread, "front" if front else ""])
         lines.setdefault(preset, []).append(point(size, accuracy, spread))
     columns = ["precision", "channels", "total bytes", "accuracy, %", "± between seeds", ""]
     bits_table, bits_chart = bits(directory)
@@ -198,9 +203,8 @@ def fronts(directory, _):
             found.append((kind, model["memory_bytes"]["total"],
                           model["operations"]["per_inference"]["bit_operations"],
                           percent(result["accuracy"]), interval(result)))
-        # On a front is what no other format beats in one of both without losing in the other.
-        on = [["" if any(o[i] <= f[i] and o[3] >= f[3] and (o[i], o[3]) != (f[i], f[3])
-                         for o in found) else "front" for f in found] for i in (1, 2)]
+        on = [["front" if mark else "" for mark in on_front([(f[i], f[3]) for f in found])]
+              for i in (1, 2)]
         rows = sorted(([*f, *marks] for f, *marks in zip(found, *on)), key=lambda row: row[1])
         columns = ["format", "total bytes", "bit operations", "accuracy, %", "95 % interval, %",
                    "by bytes", "by bit operations"]
@@ -212,7 +216,9 @@ def fronts(directory, _):
                 if "pruned by" not in f[0]:
                     lines.setdefault(f[0].split(",")[0], []).append(point(f[column], f[3]))
                 elif mark:
-                    lines.setdefault("PTQ of pruned networks", []).append(point(f[column], f[3]))
+                    training = f[0].split(",")[0]
+                    lines.setdefault(f"{training} of pruned networks", []).append(
+                        point(f[column], f[3]))
             charts.append(plot("line", f"{title}: accuracy against {label}", label,
                                "test accuracy, %", lines, log_x=True))
     return {"tables": tables, "charts": charts}
