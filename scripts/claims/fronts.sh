@@ -1,6 +1,6 @@
 # Bytes and bit operations against accuracy: fronts of PTQ, with noise-shaped states among its
 # choices, of a float network and of pruned ones; QAT with a noise-shaped state at several
-# precisions, and QAT of the pruned networks in the two smallest formats of PTQ.
+# precisions, and QAT of the pruned networks in the smallest format of PTQ of each.
 # shellcheck shell=bash disable=SC2154
 
 # The residue that states of few bits need; poles and scales of weights that take few bytes. Scales of
@@ -63,14 +63,12 @@ front() {
     for model in $found; do
       kinds+=("PTQ, best, pruned by ${pair/ /, }") models+=("$own/fitted-${pair/ /-}/$model")
     done
-    found=$(pick cheapest "$own/fitted-${pair/ /-}")
-    for model in $found; do
-      pruned=$own/qat-${pair/ /-}/${model%.safetensors}
-      run "$pruned" prune "$own/smaller-${pair/ /-}/pruned.safetensors" "${@:4}" "${data[@]}" \
-        --config "$own/fitted-${pair/ /-}/${model%.safetensors}.toml" "${learned[@]}" \
-        --set prune.states=0 --set prune.channels=0
-      kinds+=("QAT, a format of PTQ, pruned by ${pair/ /, }") models+=("$pruned/pruned.safetensors")
-    done
+    model=$(pick cheapest "$own/fitted-${pair/ /-}")
+    pruned=$own/qat-${pair/ /-}
+    run "$pruned" prune "$own/smaller-${pair/ /-}/pruned.safetensors" "${@:4}" "${data[@]}" \
+      --config "$own/fitted-${pair/ /-}/${model%.safetensors}.toml" "${learned[@]}" \
+      --set prune.states=0 --set prune.channels=0
+    kinds+=("QAT, a format of PTQ, pruned by ${pair/ /, }") models+=("$pruned/pruned.safetensors")
   done
   for preset in "${presets[@]}"; do
     run "$own/qat/$preset" train "${@:4}" "${of_model[@]}" "${data[@]}" --set "run.start=$3" \

@@ -4,7 +4,7 @@
 Usage: pick.py bytes RUN             total bytes of the QAT network of a training run
        pick.py sizes SWEEP           total bytes of the finished points of a sweep, once each
        pick.py front QUANTIZE        names of the models of a front, from the most precise on
-       pick.py cheapest QUANTIZE     names of the two models of a front with the fewest bytes
+       pick.py cheapest QUANTIZE     name of the model of a front with the fewest bytes
        pick.py smallest EVAL PRUNE.. of pruned networks, the one with the fewest parameters that is
                                      at least as accurate as an evaluated one; of none, the best
        pick.py fewest EVAL QUANTIZE.. likewise, of the formats of fronts, the one of the fewest bytes
@@ -34,7 +34,7 @@ def front(quantized):
 
 
 def cheapest(quantized):
-    return front(quantized)[-2:]
+    return front(quantized)[-1]
 
 
 def smallest(evaluated, *pruned):

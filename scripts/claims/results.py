@@ -210,7 +210,7 @@ def fronts(directory, _):
                    "by bytes", "by bit operations"]
         tables.append(table(f"{title}: one network in several formats", columns, rows))
         for column, label in ((1, "total bytes"), (2, "bit operations")):
-            # Of pruned networks, what they have on the front: a line for each would hide the others.
+            # Of pruned networks, only what is on the front: a line for each would hide the others.
             lines = {}
             for f, mark in zip(found, on[column - 1]):
                 if "pruned by" not in f[0]:
