@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "cli/common.h"
 #include "crosstate/base/interrupt.h"
@@ -16,17 +17,17 @@ namespace {
 // Settings without effect in this pruning.
 void refuse_idle_in_prune(const Common& common, const pipeline::RunOptions& options,
                           const std::string& model) {
-  const std::string& against = options.prune.against;
+  std::vector<pipeline::NetworkKind> networks;
+  const auto add = [&](const inference::Model& one) {
+    // An integer network is refused when it is read for pruning.
+    if (one.network() != nullptr) networks.push_back(pipeline::kind_of(*one.network()));
+  };
   const inference::Model pruned = inference::Model::load(model);
-  const bool floats =
-      !pruned.quantized() || (!against.empty() && !inference::Model::load(against).quantized());
+  add(pruned);
+  if (!options.prune.against.empty()) add(inference::Model::load(options.prune.against));
   refuse_order_of_steps(common, pruned.preparation().has_value(), model);
   refuse_idle(common, [&](const std::string& key) {
-    std::string why = pipeline::idle_reason(key, pipeline::idle_in_prune(options, floats));
-    if (why.empty() && pruned.network() != nullptr) {
-      const model::Gate gate = pruned.network()->options().gate;
-      why = pipeline::idle_reason(key, pipeline::idle_with_gate(gate));
-    }
+    const std::string why = pipeline::idle_reason_in_prune(key, options, networks);
     if (!why.empty()) return why;
     return pipeline::idle_reason(
         key, pipeline::idle_with_data(options, pipeline::kind_of(options.data)));

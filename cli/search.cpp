@@ -80,13 +80,13 @@ std::string idle_in_search(const std::string& key, const pipeline::RunOptions& r
                            const search::SearchOptions& options) {
   const search::GenomeSpace space =
       search::genome_space(run.model, options.bits, options.states, options.channels);
-  // Every genome has bits of every site.
-  pipeline::RunOptions trained = search::with_genes(run, space, space.uniform(space.bits.back()));
+  // Every genome has bits of every site; the last of these removes the most.
+  pipeline::RunOptions trained =
+      search::with_genes(run, space, space.sizes(space.bits.back()).back());
   if (space.prunes()) {
     if (selects({"run.prune", "prune.states", "prune.channels"}, key)) {
       return "search.states and search.channels, which determine pruning";
     }
-    trained.prune_float = true;
   }
   if (key == "quant.preset" && run.quant.preset != "analog-64x64") {
     return "search.bits, which determines the bits of every site";

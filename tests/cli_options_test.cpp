@@ -242,6 +242,18 @@ TEST_F(CliOptions, AreRefusedWhereOthersMakeThemIdle) {
            {{"train", "--target=pcm", set("simulate.chips=2")}, "simulate.chips", "run.crossbar"},
            {{"train", set("run.start=x"), set("train.epochs=3")}, "train.epochs", "run.start"},
            {{"train", set("qat.temperature=3")}, "qat.temperature", "qat.distill = 0"},
+           {{"train", set("qat.distill=1"), set("qat.label_smoothing=0.1")},
+            "qat.label_smoothing",
+            "qat.distill = 1"},
+           {{"train", set("quant.preset=w4a0s8"), set("qat.range_rate=0.01")},
+            "qat.range_rate",
+            "without learned ranges"},
+           {{"train", set("quant.weight_scales=pow2"), set("qat.norm_batches=4")},
+            "qat.norm_batches",
+            "powers of two"},
+           {{"train", set("run.prune=true"), set("prune.states=0"), set("prune.refit=false")},
+            "prune.refit",
+            "prune.states = 0"},
            {{"train", set("quant.chip_steps=3")}, "quant.chip_steps", "quant.device_noise = 0"},
            {{"train", set("quant.input.percentile=99")},
             "quant.input.percentile",
@@ -292,6 +304,9 @@ TEST_F(CliOptions, AreRefusedWhereOthersMakeThemIdle) {
            {{"search", set("search.states=0 0.5"), set("prune.states=0.5")},
             "prune.states",
             "search.states"},
+           {{"search", set("search.states=0 0.5"), set("prune.scope=block")},
+            "prune.scope",
+            "prune.channels = 0"},
            {{"search", set("quant.preset=w4a8s8")}, "quant.preset", "search.bits"},
            {{"bench", "scan", set("bench.state_rounding=stochastic")},
             "bench.state_rounding",
@@ -300,6 +315,8 @@ TEST_F(CliOptions, AreRefusedWhereOthersMakeThemIdle) {
     if (c.arguments[0] != "device") arguments.insert(arguments.end(), {"--out", out});
     expect_refused(arguments, {c.key, "has no effect with ", c.why});
   }
+  expect_refused({"train", "--out", out, set("train.range_rate=0.5")},
+                 {"unknown key \"train.range_rate\"", "nearest key"});
   EXPECT_FALSE(fs::exists(out));
 
   write("s.toml", "[run]\nquantize = false\n[grid]\n\"qat.epochs\" = [1, 2]\n");

@@ -155,6 +155,60 @@ TEST_F(CliPrune, RefusesSettingsThatItWouldNotFollow) {
       {"prune.steps = 3", "qat.epochs = 2"});
 }
 
+TEST_F(CliPrune, RefusesSettingsWithoutEffectOnTheModel) {
+  ASSERT_EQ(call(tiny("train", path("run"))).code, 0);
+  const std::string all = path("run/float.safetensors"), qat = path("run/qat.safetensors");
+  const std::string out = path("out");
+  struct Case {
+    std::string model;
+    std::vector<std::string> settings;
+    std::string key, why;
+  };
+  for (const Case& c : std::vector<Case>{
+           {qat, {"qat.norm_batches=4"}, "qat.norm_batches", "already quantized"},
+           {qat, {"quant.noise_unit=largest"}, "quant.noise_unit", "quant.weight_noise = 0"},
+           {qat, {"quant.preset=w4a4s4"}, "quant.preset", "already quantized"},
+           {all, {"quant.noise_unit=largest"}, "quant.noise_unit", "quant.weight_noise = 0"},
+           {all, {"quant.array.rows=8"}, "quant.array.rows", "arrays without levels"},
+           {all,
+            {"run.quantize=false", "quant.weight_noise=0.1"},
+            "quant.weight_noise",
+            "run.quantize = false"},
+           {all,
+            {"run.quantize=false", "qat.range_rate=0.1"},
+            "qat.range_rate",
+            "run.quantize = false"},
+           {all,
+            {"prune.retrain=false", "prune.penalty=0.01", "qat.epochs=3"},
+            "qat.epochs",
+            "prune.retrain = false"},
+           {qat, {"prune.states=0", "prune.refit=false"}, "prune.refit", "prune.states = 0"},
+           {all, {"prune.channels=0", "prune.scope=block"}, "prune.scope", "prune.channels = 0"}}) {
+    std::vector<std::string> arguments = {"prune", c.model, "--out", out};
+    for (const std::string& setting : c.settings) {
+      arguments.insert(arguments.end(), {"--set", setting});
+    }
+    expect_refused(arguments, {"--set " + c.key, c.key + " has no effect with ", c.why});
+  }
+  // What one of two models does not use, the other may.
+  expect_refused(
+      {"prune", qat, "--out", out, "--set", "prune.against=" + all, "--set", "run.quantize=false",
+       "--set", "qat.norm_batches=4", "--set", "quant.scales=free"},
+      {"--set quant.scales", "quant.scales has no effect"});
+  // Files may have such settings.
+  write("all.toml", "[quant]\nnoise_unit = \"largest\"\n[qat]\nepochs = 1\nnorm_batches = 4\n");
+  const Result pruned =
+      call({"prune", qat, "--out", out, "--config", path("all.toml"), "--set",
+            "data.train_limit=160", "--set", "data.test_limit=64", "--threads", "1"});
+  EXPECT_EQ(pruned.code, 0) << pruned.err;
+}
+
+TEST_F(CliPrune, RefusesRepeatedShares) {
+  expect_refused({"prune", "none.safetensors", "--out", path("out"), "--set",
+                  "prune.states=0.5 0.5", "--set", "prune.channels=0"},
+                 {"prune.states = \"0.5 0.5\"", "0.5 of the states", "twice"});
+}
+
 TEST_F(CliPrune, RefusesSharesOutOfRange) {
   for (const char* setting :
        {"prune.states=1", "prune.channels=-0.1", "prune.score=luck", "prune.steps=0"}) {

@@ -153,14 +153,17 @@ TEST_F(CliSweep, EndsWithTheSameRowsHoweverOftenItIsKilled) {
 }
 
 TEST_F(CliSweep, GoesOnAfterAPointThatFails) {
+  // How large the noise of the target is follows from the trained network.
   write_sweep("s.toml",
-              "[[list]]\n\"quant.preset\" = \"w8a8s8\"\n[[list]]\n\"run.start\" = \"absent\"\n"
+              "[device]\nprogramming_noise = 1\n"
+              "[[list]]\n\"quant.preset\" = \"w8a8s8\"\n[[list]]\n\"qat.target_noise\" = 3\n"
               "[[list]]\n\"quant.preset\" = \"w4a8s8\"\n");
   const Result result = call({"sweep", path("s.toml"), "--out", path("out"), "--workers", "2"});
   EXPECT_EQ(result.code, 1);
-  EXPECT_THAT(result.out, AllOf(HasSubstr("1 of 3 points failed"), HasSubstr("absent")));
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("1 of 3 points failed"), HasSubstr("exceeds that weight")));
   EXPECT_THAT(dump("out"), AllOf(HasSubstr("quant.preset=w4a8s8,done"),
-                                 HasSubstr("run.start=absent,failed,absent: ")));
+                                 HasSubstr("qat.target_noise=3.0,failed,")));
   const std::vector<std::string> again = {"sweep", path("s.toml"), "--out", path("out"),
                                           "--resume"};
   const Result kept = call(again);
@@ -169,7 +172,7 @@ TEST_F(CliSweep, GoesOnAfterAPointThatFails) {
   std::vector<std::string> retry = again;
   retry.push_back("--retry-failed");
   EXPECT_THAT(call(retry).err,
-              AllOf(HasSubstr("[3/3] run.start=absent: FAILED"), Not(HasSubstr("w8"))));
+              AllOf(HasSubstr("[3/3] qat.target_noise=3.0: FAILED"), Not(HasSubstr("w8"))));
 }
 
 TEST_F(CliSweep, RefusesBadFilesBeforeAnyWork) {
@@ -191,6 +194,14 @@ TEST_F(CliSweep, RefusesBadFilesBeforeAnyWork) {
   refuse("[[list]]\n", {"data.directory = \"absent\""}, {"--data", "absent"});
   refuse("[grid]\n\"data.directory\" = [\"\", \"absent\"]\n", {"data.directory = \"absent\""});
   refuse("[run]\nstart = \"absent\"\n[[list]]\n", {"run.start = absent"});
+  // Also if only one of the points names the file.
+  refuse("[[list]]\n\"run.seed\" = 1\n[[list]]\n\"run.start\" = \"absent\"\n",
+         {"run.start = absent"});
+  refuse("[qat]\ndistill = 0.5\n[grid]\n\"qat.teacher\" = [\"\", \"absent\"]\n",
+         {"qat.teacher = absent"});
+  const std::string quantized = CROSSTATE_SOURCE_DIR "/models/smnist.safetensors";
+  refuse("[run]\nstart = \"" + quantized + "\"\n[[list]]\n",
+         {"run.start = " + quantized, "is already quantized"});
   expect_refused({"sweep", "--out", out}, {"FILE"});
   expect_refused({"sweep", path("absent.toml"), "--out", out}, {"absent.toml"});
   expect_refused({"sweep", "--dump", "--out", out}, {out});
@@ -289,13 +300,25 @@ TEST_F(CliSweep, SearchesForBitsAndContinues) {
         "prune.channels=0 prune.states=0.5 ", "prune.channels=0.25 prune.states=0.5 "}) {
     EXPECT_THAT(rows("sized"), HasSubstr(size));
   }
-  expect_refused(search("none", {"--quiet", "--set", "search.bytes=10"}), {"search.bytes = 10"});
+  const std::string smallest = "expected at least " + std::to_string(static_cast<int>(least));
+  expect_refused(search("none", {"--quiet", "--set", "search.bytes=10"}),
+                 {"search.bytes = 10", smallest});
+  expect_refused(
+      search("none", {"--quiet", "--set", "qat.teacher=absent", "--set", "qat.distill=0.5"}),
+      {"qat.teacher = absent"});
   expect_refused(search("none", {"--quiet", "--set", "search.objectives=min x"}),
                  {"search.objectives", "min x"});
   expect_refused(search("none", {"--quiet", "--data", "absent"}), {"data.directory = \"absent\""});
   expect_refused(search("none", {"--quiet", "--set", "search.bits=8"}), {"search.bits"});
   expect_refused(search("none", {"--quiet", "--set", "search.states=0.5 0.2"}), {"search.states"});
   expect_refused(search("none", {"--quiet", "--set", "train.validation=0"}), {"train.validation"});
+  EXPECT_FALSE(fs::exists(path("none")));
+  // The size of a pruned network follows from what was pruned.
+  const Result pruned =
+      call(search("pruned", {"--set", "search.states=0 0.5", "--set", "search.bytes=10"}));
+  EXPECT_EQ(pruned.code, 2);
+  EXPECT_THAT(pruned.err, AllOf(HasSubstr("search.bytes = 10, expected at least "),
+                                Not(HasSubstr(smallest)), Not(HasSubstr("sensitivity"))));
 }
 
 TEST_F(CliSweep, SearchesOnOnceTheReferenceCanBeTrained) {

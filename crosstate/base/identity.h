@@ -6,6 +6,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "crosstate/base/error.h"
 
@@ -25,8 +27,14 @@ std::uint32_t checksum(std::string_view bytes);
 /// be read.
 std::uint32_t file_checksum(const std::filesystem::path& path);
 
-/// Throws CannotContinue (with `where`) naming the first value in which two identities differ.
+/// Settings by the JSON pointer of the values of an identity that they determine. A pointer ending
+/// in
+/// "/" stands for all values below it, and so does its setting, which then ends in ".".
+using SettingNames = std::vector<std::pair<std::string, std::string>>;
+
+/// Throws CannotContinue (with `where`) naming the first value in which two identities differ, by
+/// the first of `names` that fits. null is no value.
 void require_same(const nlohmann::json& found, const nlohmann::json& expected,
-                  const std::string& where);
+                  const std::string& where, const SettingNames& names = {});
 
 }  // namespace crosstate

@@ -67,6 +67,23 @@ TEST(ContentIdentity, NamesTheFirstDifferenceAsASetting) {
   expect_differs({{"list", {1, 2}}}, {{"list", {1, 3}}}, "list.1 was 2 and is now 3");
 }
 
+TEST(ContentIdentity, NamesSettings) {
+  const SettingNames names = {{"/options/", "qat."}, {"/teacher/weight", "qat.distill"}};
+  const auto expect = [&](const json& before, const json& now, const std::string& message) {
+    EXPECT_THAT([&] { require_same(before, now, "a.file", names); },
+                ThrowsMessage<CannotContinue>(StartsWith("a.file: " + message)));
+  };
+  expect({{"options", {{"epochs", 2}}}}, {{"options", {{"epochs", 3}}}},
+         "qat.epochs was 2 and is now 3");
+  // null is no value.
+  expect({{"teacher", nullptr}}, {{"teacher", {{"weight", 0.5}}}},
+         "qat.distill was missing and is now 0.5");
+  EXPECT_NO_THROW(require_same({{"a", 1}, {"b", nullptr}}, {{"a", 1}}, "a.file"));
+  for (const json& damaged : {json::object(), json::array(), json(nullptr), json("x")}) {
+    expect(damaged, {{"seed", 1}}, "is damaged: ");
+  }
+}
+
 // Settings are reported before counts in their content, and checksums last.
 TEST(ContentIdentity, NamesChecksumsLast) {
   const json before = {{"data", {{"checksum", 1}, {"sequences", 10}}}, {"train", {{"epochs", 3}}}};

@@ -54,6 +54,19 @@ void take_version(toml::table& table, const std::string& path) {
   table.erase(found);
 }
 
+// The message for a key or table at a line (from 1) that is there for the second time.
+std::string set_twice(std::string_view text, std::size_t line) {
+  for (std::size_t skipped = 1; skipped < line; ++skipped) {
+    text.remove_prefix(std::min(text.size(), text.find('\n') + 1));
+  }
+  text = text.substr(0, text.find('\n'));
+  const std::size_t end = text.find_first_of(text.starts_with('[') ? "]" : "=");
+  std::string key(text.substr(0, end));
+  while (key.ends_with(' ') || key.ends_with('\t')) key.pop_back();
+  if (key.starts_with('[')) key += ']';
+  return key + " is there twice, expected once";
+}
+
 }  // namespace
 
 std::string toml_place(const std::string& path, const toml::source_region& source) {
@@ -67,8 +80,13 @@ toml::table parse_toml_table(const std::string& text, const std::string& path) {
     take_version(table, path);
     return table;
   } catch (const toml::parse_error& error) {
-    // The parser quotes what it found, including control characters.
-    fail(toml_place(path, error.source()), excerpt(error.description(), 300));
+    // The parser quotes what it found, including control characters. It garbles quoted keys that
+    // are set twice.
+    const std::string_view what = error.description();
+    const std::string again = what.find("cannot redefine") == std::string_view::npos
+                                  ? std::string(what)
+                                  : set_twice(text, error.source().begin.line);
+    fail(toml_place(path, error.source()), excerpt(again, 300));
   }
 }
 

@@ -185,22 +185,21 @@ void add_sites(Idle& idle, const RunOptions& options) {
   add_state(idle, options);
 }
 
-// Noise on weights in training, by its origin; the formats of intermediate stages are unknown here.
-void add_noise(Idle& idle, const RunOptions& options) {
-  if (!options.qat.stages.empty()) return;
-  const quant::QuantOptions quant = quant::resolved(options.quant);
+// Noise on weights in training, by its origin.
+void add_weight_noise(Idle& idle, const quant::QuantOptions& quant) {
   if (quant.device_noise == 0) idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});
   if (quant.device_noise == 0 && quant.weight_noise == 0) {
     idle.push_back({{"quant.noise_unit", "quant.noise_recurrence"},
                     "quant.weight_noise = 0 and quant.device_noise = 0"});
   }
-  add_arrays(idle, quant);
 }
 
-void add_prune(Idle& idle, const prune::PruneOptions& prune) {
-  if (prune.score != prune::Score::kTaylor && prune.score != prune::Score::kHankel) {
-    idle.push_back({{"prune.batches"}, "prune.score = \"" + name_of(prune.score) + '"'});
-  }
+// The same and arrays; the formats of intermediate stages are unknown here.
+void add_noise(Idle& idle, const RunOptions& options) {
+  if (!options.qat.stages.empty()) return;
+  const quant::QuantOptions quant = quant::resolved(options.quant);
+  add_weight_noise(idle, quant);
+  add_arrays(idle, quant);
 }
 
 void add_model(Idle& idle, const model::ModelOptions& model) {
@@ -209,21 +208,188 @@ void add_model(Idle& idle, const model::ModelOptions& model) {
   if (model.readout == task::Scope::kStep) {
     idle.push_back({{"model.pooling"}, "model.readout = \"step\", which has no pooling"});
   }
-  if (model.norm != model::Norm::kBatch) {
-    idle.push_back({{"train.norm_batches", "qat.norm_batches"},
-                    "model.norm = \"" + name_of(model.norm) + '"'});
+}
+
+void add_patience(Idle& idle, const RunOptions& options, const std::string& section, int epochs) {
+  const std::string key = section + ".patience";
+  if (options.train.validation == 0 && options.data.validation_speaker.empty()) {
+    idle.push_back({{key}, "train.validation = 0"});
+  } else if (epochs <= 2) {  // none follows the first one without improvement
+    idle.push_back(
+        {{key}, "training of " + std::to_string(epochs) + (epochs == 1 ? " epoch" : " epochs")});
   }
 }
 
-void add_training(Idle& idle, const RunOptions& options) {
+void add_float_training(Idle& idle, const RunOptions& options) {
+  add_patience(idle, options, "train", options.train.epochs);
+  if (options.model.norm != model::Norm::kBatch) {
+    idle.push_back({{"train.norm_batches"}, "model.norm = \"" + name_of(options.model.norm) + '"'});
+  }
+}
+
+// What a command does to a network with the settings of [prune], [quant] and [qat].
+struct Treatment {
+  NetworkKind network;
+  bool in_steps = false;         // also prunes networks that it has quantized
+  bool penalised = false;        // trains before pruning, in the formats of `network`
+  std::string not_rounded = {};  // why [quant] chooses no formats; "" if it does
+  std::string not_trained = {};  // why the result of both is not trained; "" if it is
+  int epochs = 0;                // of the longest training of the result in its last formats
+
+  bool rounds() const { return not_rounded.empty(); }
+  bool trains() const { return not_trained.empty(); }
+  bool batch_norm() const { return network.model.norm == model::Norm::kBatch; }
+};
+
+// The noise of a network that is already quantized is that of [quant].
+quant::QuantOptions with_noise(quant::QuantOptions formats, const quant::QuantOptions& noise) {
+  formats.weight_noise = noise.weight_noise;
+  formats.device_noise = noise.device_noise;
+  formats.noise_unit = noise.noise_unit;
+  formats.chip_steps = noise.chip_steps;
+  formats.noise_recurrence = noise.noise_recurrence;
+  return quant::resolved(formats);
+}
+
+// The formats in which the result is rounded, one for each stage.
+std::vector<quant::QuantOptions> chosen_formats(const RunOptions& options) {
+  std::vector<quant::QuantOptions> formats;
+  for (const train::QuantStage& stage : qat_stages(options)) formats.push_back(stage.quant);
+  return formats;
+}
+
+bool keeps_norms(const std::vector<quant::QuantOptions>& formats) {
+  return std::all_of(formats.begin(), formats.end(), quant::folds_after_rounding);
+}
+
+bool learns_ranges(const quant::QuantOptions& formats, model::Gate gate) {
+  const auto learns = [&](const auto& site) {
+    const bool lacks = site.first == std::string("linear") && gate == model::Gate::kNone;
+    return !lacks && (formats.*site.second).bits != quant::kFloatBits &&
+           (formats.*site.second).learned;
+  };
+  return std::any_of(std::begin(kWeights), std::end(kWeights), learns) ||
+         std::any_of(std::begin(kActivations), std::end(kActivations), learns);
+}
+
+void add_prune(Idle& idle, const prune::PruneOptions& prune, const Treatment& work) {
+  const std::vector<prune::PruneShares> points = prune::prune_points(prune);
+  const auto any = [&](double prune::PruneShares::*share) {
+    return std::any_of(points.begin(), points.end(),
+                       [&](const prune::PruneShares& point) { return point.*share > 0; });
+  };
+  const bool states = any(&prune::PruneShares::states),
+             channels = any(&prune::PruneShares::channels), removes = states || channels;
+  const std::string score = "prune.score = \"" + name_of(prune.score) + '"';
+  // Then the steps of all states are measured again.
+  const bool measures = prune.score == prune::Score::kHankel &&
+                        (work.network.formats || (work.rounds() && work.in_steps));
+  if (!states) idle.push_back({{"prune.refit"}, "prune.states = 0"});
+  if (!channels) idle.push_back({{"prune.scope"}, "prune.channels = 0"});
+  if (!removes && !measures) {
+    idle.push_back({{"prune.score"}, "prune.states = 0 and prune.channels = 0"});
+  }
+  const bool scores = removes && prune.score == prune::Score::kTaylor;
+  if (!scores && !measures && !channels && !work.batch_norm()) {
+    idle.push_back({{"prune.batches"},
+                    (removes ? score : std::string("prune.states = 0")) +
+                        ", prune.channels = 0 and no batch norms"});
+  }
+}
+
+// Noise on weights of a network that is already quantized; scores by gradients draw it, too.
+void add_noise_of_quantized(Idle& idle, const RunOptions& options, const Treatment& work) {
+  const std::vector<std::string> keys = {"quant.weight_noise", "quant.device_noise",
+                                         "quant.noise_unit", "quant.chip_steps",
+                                         "quant.noise_recurrence"};
+  if (!work.trains() && !work.penalised && options.prune.score != prune::Score::kTaylor) {
+    idle.push_back(
+        {keys, work.not_trained + " and prune.score = \"" + name_of(options.prune.score) + '"'});
+    return;
+  }
+  add_weight_noise(idle, with_noise(*work.network.formats, options.quant));
+}
+
+void add_rounding(Idle& idle, const RunOptions& options, const Treatment& work) {
+  append(idle, idle_with_gate(work.network.model.gate));
+  if (work.rounds()) {
+    add_sites(idle, options);
+    if (work.trains() && options.qat.target_noise > 0) {
+      idle.push_back(
+          {{"quant.weight_noise", "quant.device_noise", "quant.noise_unit",
+            "quant.noise_recurrence"},
+           "qat.target_noise, which --target sets: the noise of the target replaces it"});
+    } else {
+      add_noise(idle, options);
+    }
+    return;
+  }
+  idle.push_back({{"run.calibration"}, work.not_rounded});
+  if (!work.network.formats) {
+    idle.push_back({{"quant."}, work.not_rounded});
+    return;
+  }
+  idle.push_back({{"run.quantize"}, work.not_rounded});
+  add_noise_of_quantized(idle, options, work);
+  idle.push_back({{"quant.", "!quant.weight_noise", "!quant.device_noise", "!quant.noise_unit",
+                   "!quant.chip_steps", "!quant.noise_recurrence"},
+                  work.not_rounded});
+}
+
+// Why the running statistics of batch norms are not those of a training; "" if they are of one.
+std::string without_norms(const RunOptions& options, const Treatment& work) {
+  if (!work.batch_norm()) {
+    return work.network.formats
+               ? std::string("a model that is already quantized, without batch norms")
+               : "model.norm = \"" + name_of(work.network.model.norm) + '"';
+  }
+  if (work.penalised || !work.rounds() || keeps_norms(chosen_formats(options))) return "";
+  return "weights in quant.weight of one scale per tensor or powers of two, for which batch norms "
+         "are folded before training";
+}
+
+std::string without_ranges(const RunOptions& options, const Treatment& work) {
+  std::vector<quant::QuantOptions> formats;
+  if (work.network.formats) {
+    formats = {*work.network.formats};
+  } else if (work.rounds()) {
+    formats = chosen_formats(options);
+  } else {
+    return work.not_rounded;
+  }
+  const bool any = std::any_of(formats.begin(), formats.end(), [&](const auto& one) {
+    return learns_ranges(one, work.network.model.gate);
+  });
+  return any ? "" : "formats without learned ranges and scales";
+}
+
+// Training by [qat].
+void add_training(Idle& idle, const RunOptions& options, const Treatment& work) {
+  if (!work.trains() && !work.penalised) {
+    idle.push_back({{"qat."}, work.not_trained});
+    return;
+  }
+  if (!work.trains()) {
+    idle.push_back({{"qat.epochs"}, work.not_trained + ": training lasts prune.penalty_epochs"});
+  }
+  add_patience(
+      idle, options, "qat",
+      std::max(work.trains() ? work.epochs : 0, work.penalised ? options.prune.penalty_epochs : 0));
+  if (const std::string why = without_norms(options, work); !why.empty()) {
+    idle.push_back({{"qat.norm_batches"}, why});
+  }
+  if (const std::string why = without_ranges(options, work); !why.empty()) {
+    idle.push_back({{"qat.range_rate"}, why});
+  }
+  if (options.qat.distill == 1) {
+    idle.push_back({{"qat.label_smoothing", "qat.class_weights"},
+                    "qat.distill = 1, with which the loss is that of the teacher alone"});
+  }
   if (options.qat.distill == 0) {
     idle.push_back({{"qat.temperature"}, "qat.distill = 0"});
     if (options.qat.distill_streams == 0) {
       idle.push_back({{"qat.teacher"}, "qat.distill = 0 and qat.distill_streams = 0"});
     }
-  }
-  if (options.train.validation == 0 && options.data.validation_speaker.empty()) {
-    idle.push_back({{"train.patience", "qat.patience"}, "train.validation = 0"});
   }
 }
 
@@ -320,30 +486,24 @@ Idle idle_on_chips(const crossbar::Target& target, const simulate::SimulateOptio
 Idle idle_in_run(const RunOptions& options) {
   Idle idle;
   add_model(idle, options.model);
-  add_training(idle, options);
+  add_float_training(idle, options);
   if (!options.start.empty()) {
     idle.push_back({{"train.", "!train.validation"}, "run.start, which is already trained"});
   }
+  Treatment work{.network = {options.model}};
+  if (options.quantize) {
+    work.epochs = qat_stages(options).back().epochs;
+  } else {
+    work.not_rounded = work.not_trained = "run.quantize = false";
+  }
   if (options.prune_float) {
-    add_prune(idle, options.prune);
+    add_prune(idle, options.prune, work);
   } else {
     idle.push_back({{"prune."}, "run.prune = false"});
   }
+  add_rounding(idle, options, work);
+  add_training(idle, options, work);
   const bool target_noise = options.quantize && options.qat.target_noise > 0;
-  if (!options.quantize) {
-    idle.push_back({{"quant.", "qat.", "run.calibration"}, "run.quantize = false"});
-  } else {
-    append(idle, idle_with_gate(options.model.gate));
-    add_sites(idle, options);
-    if (target_noise) {
-      idle.push_back(
-          {{"quant.weight_noise", "quant.device_noise", "quant.noise_unit",
-            "quant.noise_recurrence"},
-           "qat.target_noise, which --target sets: the noise of the target replaces it"});
-    } else {
-      add_noise(idle, options);
-    }
-  }
   if (options.on_crossbar) {
     append(idle, idle_on_chips(options.target, options.simulate));
     return idle;
@@ -439,32 +599,40 @@ Idle idle_in_quantize(const RunOptions& options, bool search, bool preset_named)
   return idle;
 }
 
-Idle idle_in_prune(const RunOptions& options, bool floats) {
+NetworkKind kind_of(const model::Network& network) {
+  NetworkKind kind{network.options()};
+  if (network.quantized()) kind.formats = network.quant_options();
+  return kind;
+}
+
+Idle idle_in_prune(const RunOptions& options, const NetworkKind& network) {
   Idle idle;
   const prune::PruneOptions& prune = options.prune;
-  add_prune(idle, prune);
-  add_training(idle, options);
-  if (prune.schedule == prune::PruneSchedule::kOneShot) {
-    idle.push_back({{"prune.steps"}, "prune.schedule = \"one-shot\""});
-  }
-  if (prune.penalty == 0) idle.push_back({{"prune.penalty_epochs"}, "prune.penalty = 0"});
-  if (!prune.retrain) {
-    idle.push_back({{"prune.schedule", "prune.steps", "run.calibration", "run.quantize"},
-                    "prune.retrain = false"});
-    if (prune.penalty == 0) idle.push_back({{"qat.", "augment."}, "prune.retrain = false"});
-  }
-  const bool quantizes = floats && options.quantize;
-  if (!quantizes) {
-    const std::string why = floats ? "run.quantize = false" : "a model that is already quantized";
-    idle.push_back({{"quant.", "!quant.weight_noise", "!quant.device_noise", "!quant.noise_unit",
-                     "!quant.chip_steps", "!quant.noise_recurrence", "run.calibration"},
-                    why});
-    if (!floats) idle.push_back({{"run.quantize"}, why});
+  const bool gradual = prune.schedule == prune::PruneSchedule::kGradual;
+  const std::string alone = prune.retrain ? "" : "prune.retrain = false";
+  Treatment work{.network = network,
+                 .in_steps = gradual && prune.retrain,
+                 .penalised = prune.penalty > 0,
+                 .not_trained = alone};
+  if (network.formats) {
+    work.not_rounded = "a model that is already quantized";
   } else {
-    add_sites(idle, options);
+    work.not_rounded = options.quantize ? alone : "run.quantize = false";
   }
-  if (options.quant.device_noise == 0) {
-    idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});
+  work.epochs = options.qat.epochs;
+  if (gradual) work.epochs -= options.qat.epochs / prune.steps * (prune.steps - 1);
+  if (!gradual) idle.push_back({{"prune.steps"}, "prune.schedule = \"one-shot\""});
+  if (!work.penalised) idle.push_back({{"prune.penalty_epochs"}, "prune.penalty = 0"});
+  if (!prune.retrain) {
+    idle.push_back({{"prune.schedule", "prune.steps", "run.quantize"}, alone});
+    if (!work.penalised) idle.push_back({{"augment."}, alone});
+  }
+  add_prune(idle, prune, work);
+  add_rounding(idle, options, work);
+  add_training(idle, options, work);
+  // Biases are corrected when a network is rounded, which here still has its batch norms.
+  if (work.rounds() && work.batch_norm() && keeps_norms(chosen_formats(options))) {
+    idle.push_back({{"quant.bias_correction"}, "batch norms, which are folded after training"});
   }
   return idle;
 }
@@ -486,6 +654,17 @@ std::string idle_reason_in_run(std::string_view key, const RunOptions& options,
   why = with(data::DataKind::kImages);
   const bool any = why == with(data::DataKind::kRecordings) && why == with(data::DataKind::kSeries);
   return any ? why : with(kind());
+}
+
+std::string idle_reason_in_prune(std::string_view key, const RunOptions& options,
+                                 const std::vector<NetworkKind>& networks) {
+  std::string first;
+  for (const NetworkKind& network : networks) {
+    const std::string why = idle_reason(key, idle_in_prune(options, network));
+    if (why.empty()) return "";
+    if (first.empty()) first = why;
+  }
+  return first;
 }
 
 }  // namespace crosstate::pipeline

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,15 +38,25 @@ std::vector<IdleSettings> idle_on_target(const crossbar::Target& target);
 std::vector<IdleSettings> idle_with_states(kernels::RoundingMode rounding);
 /// For the sites of a network with such a gate.
 std::vector<IdleSettings> idle_with_gate(model::Gate gate);
-/// For post-training quantization by a QuantizeRequest, and for prune_model(); `floats`: some model
-/// is a float model.
+/// For post-training quantization by a QuantizeRequest.
 std::vector<IdleSettings> idle_in_quantize(const RunOptions& options, bool search,
                                            bool preset_named);
-std::vector<IdleSettings> idle_in_prune(const RunOptions& options, bool floats);
+
+/// What of a network decides which settings have an effect on it.
+struct NetworkKind {
+  model::ModelOptions model;                        // without a norm once batch norms are folded
+  std::optional<quant::QuantOptions> formats = {};  // of a quantized network
+};
+NetworkKind kind_of(const model::Network& network);
+/// For prune_model() with such a network.
+std::vector<IdleSettings> idle_in_prune(const RunOptions& options, const NetworkKind& network);
 
 /// Why a key has no effect; "" if it may have one. `kind` is called only for keys of the data.
 std::string idle_reason(std::string_view key, const std::vector<IdleSettings>& idle);
 std::string idle_reason_in_run(std::string_view key, const RunOptions& options,
                                const std::function<data::DataKind()>& kind);
+/// A key has an effect on prune_model() if it has one for any of the networks.
+std::string idle_reason_in_prune(std::string_view key, const RunOptions& options,
+                                 const std::vector<NetworkKind>& networks);
 
 }  // namespace crosstate::pipeline

@@ -1,9 +1,47 @@
 #include "crosstate/pipeline/idle.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <iomanip>
+#include <sstream>
+
+#include "crosstate/base/error.h"
 
 namespace crosstate::pipeline {
 namespace {
+
+using testing::HasSubstr;
+using testing::ThrowsMessage;
+
+NetworkKind float_network(model::Norm norm = model::Norm::kBatch) {
+  NetworkKind network;
+  network.model.norm = norm;
+  return network;
+}
+
+// Batch norms are folded.
+NetworkKind quantized_network(const std::string& preset = "w8a8s8") {
+  NetworkKind network = float_network(model::Norm::kNone);
+  network.formats = quant::quant_preset(preset);
+  return network;
+}
+
+// Options with settings, separated by spaces; one with spaces is in quotes.
+RunOptions with(const std::string& settings) {
+  RunOptions options;
+  FieldList list = options.fields();
+  std::istringstream words(settings);
+  for (std::string word; words >> std::quoted(word);) list.set(word);
+  return options;
+}
+
+// Keys and, for each, a part of the reason; "" where it has an effect.
+struct IdleCase {
+  std::string settings;
+  std::vector<std::string> keys;
+  std::string why;
+};
 
 std::string reason(const std::string& key, const RunOptions& options, bool recordings = false) {
   return idle_reason_in_run(key, options, [=] {
@@ -35,7 +73,7 @@ TEST(Idle, KeysExist) {
     }
     expect_known(idle_in_quantize(options, true, on));
     expect_known(idle_in_quantize(options, false, on));
-    expect_known(idle_in_prune(options, on));
+    expect_known(idle_in_prune(options, on ? quantized_network() : float_network()));
     options.quantize = on;
     expect_known(idle_in_run(options));
   }
@@ -112,7 +150,8 @@ TEST(Idle, WhatStatesInFloatingPointLack) {
     EXPECT_EQ(reason(key, options), "quant.state.bits = 0") << key;
     EXPECT_EQ(idle_reason(key, idle_in_quantize(options, false, true)), "quant.state.bits = 0")
         << key;
-    EXPECT_EQ(idle_reason(key, idle_in_prune(options, true)), "quant.state.bits = 0") << key;
+    EXPECT_EQ(idle_reason(key, idle_in_prune(options, float_network())), "quant.state.bits = 0")
+        << key;
   }
   EXPECT_EQ(reason("crossbar.increment_range", options), "");
   EXPECT_EQ(reason("quant.state.bits", options), "");
@@ -130,7 +169,7 @@ TEST(Idle, SettingsOfSitesInFloatingPoint) {
   const auto in_all = [&](const std::string& key) {
     const std::string why = reason(key, options);
     EXPECT_EQ(idle_reason(key, idle_in_quantize(options, false, true)), why) << key;
-    EXPECT_EQ(idle_reason(key, idle_in_prune(options, true)), why) << key;
+    EXPECT_EQ(idle_reason(key, idle_in_prune(options, float_network())), why) << key;
     return why;
   };
   // By a setting of the site, and by the preset.
@@ -290,6 +329,146 @@ TEST(Idle, WhatTrainingForATargetUses) {
   EXPECT_NE(reason("quant.weight_noise", options), "");
   options.quantize = false;
   EXPECT_NE(reason("device.read_noise", options), "");
+}
+
+TEST(Idle, KeysOfTheOtherStageAreUnknown) {
+  RunOptions options;
+  FieldList list = options.fields();
+  for (const char* key : {"train.range_rate", "qat.validation"}) {
+    EXPECT_THAT([&] { list.set(std::string(key) + "=0"); },
+                ThrowsMessage<Error>(HasSubstr("unknown key")))
+        << key;
+  }
+  EXPECT_NO_THROW(list.set("qat.range_rate=0"));
+}
+
+TEST(Idle, WhatTrainingOfTheNetworkUses) {
+  const std::string fixed =
+      "quant.input.learned=false quant.residual.learned=false quant.ssm_output.learned=false "
+      "quant.activation.learned=false ";
+  for (const IdleCase& c : std::vector<IdleCase>{
+           {"", {"qat.range_rate", "qat.norm_batches", "qat.patience", "train.patience"}, ""},
+           {"quant.preset=w4a0s8", {"qat.range_rate"}, "learned ranges"},
+           {"quant.preset=w4a0s8 quant.c.learned=true", {"qat.range_rate"}, ""},
+           {"quant.preset=w0a0s8 quant.c.learned=true", {"qat.range_rate"}, "learned ranges"},
+           {"quant.preset=w4a0s8 \"qat.stages=w4a8s8:2 w4a0s8\"", {"qat.range_rate"}, ""},
+           {fixed, {"qat.range_rate"}, ""},
+           {fixed + "model.gate=none", {"qat.range_rate"}, "learned ranges"},
+           {fixed + "quant.linear.learned=false", {"qat.range_rate"}, "learned ranges"},
+           {"model.norm=none", {"qat.norm_batches", "train.norm_batches"}, "model.norm = \"none\""},
+           {"quant.weight_scales=pow2", {"qat.norm_batches"}, "folded before"},
+           {"quant.weight_scales=pow2", {"train.norm_batches", "quant.bias_correction"}, ""},
+           {"quant.weight.granularity=tensor", {"qat.norm_batches"}, "folded before"},
+           {"qat.distill=1", {"qat.label_smoothing", "qat.class_weights"}, "qat.distill = 1"},
+           {"qat.distill=0.9", {"qat.label_smoothing", "qat.class_weights"}, ""},
+           {"qat.epochs=3 train.epochs=3", {"qat.patience", "train.patience"}, ""},
+           {"qat.epochs=2 train.epochs=1", {"qat.patience", "train.patience"}, "training of"},
+           {"train.validation=0", {"qat.patience", "train.patience"}, "train.validation = 0"},
+           {"run.quantize=false", {"qat.range_rate", "quant.noise_unit"}, "run.quantize = false"},
+           {"run.prune=true", {"prune.refit", "prune.scope", "prune.score", "prune.batches"}, ""},
+           {"run.prune=true prune.states=0", {"prune.refit"}, "prune.states = 0"},
+           {"run.prune=true prune.channels=0", {"prune.scope"}, "prune.channels = 0"},
+           {"run.prune=true prune.states=0 prune.channels=0", {"prune.score"}, "prune.states = 0"},
+           // Batches also tell the means of removed channels and the statistics of batch norms.
+           {"run.prune=true prune.score=last", {"prune.batches"}, ""},
+           {"run.prune=true prune.score=last prune.channels=0", {"prune.batches"}, ""},
+           {"run.prune=true prune.score=last prune.channels=0 model.norm=none",
+            {"prune.batches"},
+            "prune.score = \"last\""}}) {
+    const RunOptions options = with(c.settings);
+    for (const std::string& key : c.keys) {
+      const std::string why = reason(key, options);
+      EXPECT_THAT(why, HasSubstr(c.why)) << c.settings << ": " << key;
+      EXPECT_EQ(why.empty(), c.why.empty()) << c.settings << ": " << key << ": " << why;
+    }
+  }
+}
+
+TEST(Idle, WhatPruningOfTheNetworkUses) {
+  const std::vector<std::string> noise = {"quant.weight_noise", "quant.device_noise"},
+                                 units = {"quant.noise_unit", "quant.noise_recurrence"},
+                                 arrays = {"quant.array.rows", "quant.array.digital",
+                                           "quant.array.drive_halvings"},
+                                 all_noise = {"quant.weight_noise", "quant.device_noise",
+                                              "quant.noise_unit", "quant.chip_steps",
+                                              "quant.noise_recurrence"};
+  const std::string alone = "prune.retrain=false ", both = "prune.states=0 prune.channels=0 ";
+  struct Case : IdleCase {
+    NetworkKind network;
+  };
+  const NetworkKind floats = float_network(), quantized = quantized_network();
+  for (const Case& c : std::vector<Case>{
+           {{"", {"qat.range_rate", "qat.norm_batches", "quant.preset", "run.calibration"}, ""},
+            floats},
+           {{"", {"qat.range_rate", "qat.epochs", "prune.batches"}, ""}, quantized},
+           {{"", {"qat.range_rate"}, "learned ranges"}, quantized_network("w8a0s8")},
+           {{"run.quantize=false", {"qat.range_rate"}, "run.quantize = false"}, floats},
+           {{"run.quantize=false", {"qat.norm_batches"}, ""}, floats},
+           {{"", {"qat.norm_batches"}, "already quantized"}, quantized},
+           {{"", {"qat.norm_batches"}, "model.norm"}, float_network(model::Norm::kNone)},
+           {{"quant.weight_scales=pow2", {"qat.norm_batches"}, "folded before"}, floats},
+           {{"quant.weight_scales=pow2 prune.penalty=0.1", {"qat.norm_batches"}, ""}, floats},
+           {{"quant.weight_scales=pow2", {"quant.bias_correction"}, ""}, floats},
+           {{"", {"quant.bias_correction"}, "batch norms"}, floats},
+           {{"", {"quant.bias_correction"}, ""}, float_network(model::Norm::kNone)},
+           {{"", noise, ""}, floats},
+           {{"", noise, ""}, quantized},
+           {{"", units, "quant.weight_noise = 0"}, floats},
+           {{"", units, "quant.weight_noise = 0"}, quantized},
+           {{"", units, ""}, quantized_network("analog-64x64")},
+           {{"quant.weight_noise=0.1", units, ""}, floats},
+           {{"quant.weight_noise=0.1", units, ""}, quantized},
+           {{"", {"quant.chip_steps"}, "quant.device_noise = 0"}, quantized},
+           {{"run.quantize=false", all_noise, "run.quantize = false"}, floats},
+           {{"", arrays, "quant.array"}, floats},
+           {{"quant.array.levels=16", {"quant.array.rows", "quant.array.drive_halvings"}, ""},
+            floats},
+           {{"quant.array.levels=16", arrays, "already quantized"}, quantized},
+           {{alone,
+             {"quant.preset", "quant.weight_noise", "run.quantize", "qat.batch"},
+             "prune.retrain = false"},
+            floats},
+           {{alone + "prune.penalty=0.1",
+             {"quant.preset", "qat.epochs", "qat.range_rate"},
+             "prune.retrain = false"},
+            floats},
+           {{alone + "prune.penalty=0.1", {"qat.patience"}, "training of 1 epoch"}, floats},
+           {{alone + "prune.penalty=0.1 prune.penalty_epochs=9", {"qat.patience", "qat.batch"}, ""},
+            floats},
+           {{alone + "prune.penalty=0.1", {"qat.range_rate", "quant.weight_noise"}, ""}, quantized},
+           // The scores by gradients are those of noisy weights.
+           {{alone, {"quant.weight_noise"}, ""}, quantized},
+           {{alone + "prune.score=last", all_noise, "prune.retrain = false"}, quantized},
+           {{"prune.schedule=gradual qat.epochs=8", {"qat.patience"}, "training of 2 epochs"},
+            quantized},
+           {{"prune.schedule=gradual qat.epochs=9", {"qat.patience"}, ""}, quantized},
+           {{"qat.distill=1", {"qat.label_smoothing", "qat.class_weights"}, "qat.distill = 1"},
+            quantized},
+           {{"prune.states=0", {"prune.refit"}, "prune.states = 0"}, floats},
+           {{"prune.channels=0 prune.scope=block", {"prune.scope"}, "prune.channels = 0"}, floats},
+           // Without a sound balanced truncation, hankel refits as well.
+           {{"prune.score=hankel", {"prune.refit"}, ""}, floats},
+           {{both, {"prune.score", "prune.batches"}, "prune.states = 0"}, quantized},
+           {{both + "prune.score=hankel", {"prune.score", "prune.batches"}, ""}, quantized},
+           {{both + "run.quantize=false", {"qat.epochs", "prune.batches"}, ""}, floats},
+           {{"prune.score=last prune.channels=0", {"prune.batches"}, "prune.score"}, quantized},
+           {{"prune.score=last", {"prune.batches"}, ""}, quantized}}) {
+    const RunOptions options = with(c.settings);
+    for (const std::string& key : c.keys) {
+      const std::string why = idle_reason_in_prune(key, options, {c.network});
+      EXPECT_THAT(why, HasSubstr(c.why)) << c.settings << ": " << key;
+      EXPECT_EQ(why.empty(), c.why.empty()) << c.settings << ": " << key << ": " << why;
+    }
+  }
+}
+
+TEST(Idle, OneOfTheNetworksSufficesForAnEffect) {
+  const std::vector<NetworkKind> both = {quantized_network(), float_network()};
+  const RunOptions options = with("run.quantize=false");
+  for (const char* key : {"run.quantize", "qat.norm_batches", "quant.weight_noise"}) {
+    EXPECT_EQ(idle_reason_in_prune(key, options, both), "") << key;
+  }
+  EXPECT_THAT(idle_reason_in_prune("quant.preset", options, both), HasSubstr("already quantized"));
 }
 
 }  // namespace

@@ -13,17 +13,22 @@
 namespace crosstate::pipeline {
 namespace {
 
-// All fields of a training stage except the held-out share: both stages must hold out the same
-// sequences, otherwise the second would validate on training data of the first.
-void add_qat_fields(FieldList& list, QatOptions& options) {
+// All fields of a training stage except one.
+void add_stage_fields(FieldList& list, const std::string& section, train::TrainOptions& options,
+                      const std::string& except) {
   FieldList stage;
-  train::fields(stage, "qat", options);
-  list.section("qat");
+  train::fields(stage, section, options);
+  list.section(section);
   for (const Field& field : stage.all()) {
     const std::string name = field.key.substr(field.key.find('.') + 1);
-    if (name == "validation") continue;
-    list.add_like(field, name);
+    if (name != except) list.add_like(field, name);
   }
+}
+
+// Both stages must hold out the same share of sequences, otherwise the second would validate on
+// training data of the first.
+void add_qat_fields(FieldList& list, QatOptions& options) {
+  add_stage_fields(list, "qat", options, "validation");
   list.add("distill", options.distill,
            "Share of the loss that compares with the float network instead of the labels "
            "(distillation); around 0.5 for few bits.")
@@ -117,7 +122,7 @@ FieldList RunOptions::fields() {
   data::fields(list, front_end);
   data::fields(list, augment);
   model::fields(list, model);
-  train::fields(list, "train", train);
+  add_stage_fields(list, "train", train, "range_rate");  // of quantizers
   prune::fields(list, prune);
   quant::fields(list, quant);
   ptq::fields(list, ptq);

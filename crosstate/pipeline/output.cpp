@@ -168,6 +168,7 @@ struct OutputDirectory::Inside {
   Earlier earlier;
   std::unique_ptr<FileLock> lock;
   std::set<std::string> commands;  // listed in crosstate.json
+  bool created = false, begun = false;
 
   void check() {
     refuse_folders();
@@ -224,6 +225,18 @@ struct OutputDirectory::Inside {
                             "them");
   }
 
+  // What interrupted writes of this command have left. Nobody writes while the directory is locked.
+  void remove_unfinished() const {
+    const std::regex pattern("(" + std::string(command.files) + ")\\.tmp-[0-9]+-[0-9]+");
+    std::vector<std::string> names;
+    visit_files(path, "", [&](const std::string& name) {
+      if (std::regex_match(name, pattern)) names.push_back(name);
+      return true;
+    });
+    std::error_code ignored;
+    for (const std::string& name : names) fs::remove(path / name, ignored);
+  }
+
   // Files of this and all other runs; a report replaces an earlier one when it is written.
   void remove(const std::vector<fs::path>& inputs) {
     std::string files = command.files;
@@ -265,15 +278,23 @@ OutputDirectory::OutputDirectory(fs::path path, std::string command, Earlier ear
   const Command* found = find_command(command);
   if (found == nullptr) throw std::logic_error("a command without known files: " + command);
   if (earlier == Earlier::kContinue && *found->resumes == 0) earlier = Earlier::kRefuse;
+  std::error_code ignored;
+  const bool created = !fs::exists(path, ignored);
   make_writable_directory(path);
-  inside_ = std::make_unique<Inside>(Inside{std::move(path), *found, earlier, nullptr, {}});
+  inside_ =
+      std::make_unique<Inside>(Inside{std::move(path), *found, earlier, nullptr, {}, created});
   if (guard == Guard::kLock) {
     inside_->lock = std::make_unique<FileLock>(inside_->path / "lock", inside_->path.string());
   }
   inside_->check();
 }
 
-OutputDirectory::~OutputDirectory() = default;
+OutputDirectory::~OutputDirectory() {
+  if (inside_ == nullptr) return;
+  inside_->lock.reset();  // removes its file
+  std::error_code not_empty;
+  if (inside_->created && !inside_->begun) fs::remove(inside_->path, not_empty);
+}
 OutputDirectory::OutputDirectory(OutputDirectory&&) noexcept = default;
 OutputDirectory& OutputDirectory::operator=(OutputDirectory&&) noexcept = default;
 
@@ -287,7 +308,9 @@ bool OutputDirectory::continues() const {
 std::string OutputDirectory::note() const { return inside_->lock ? inside_->lock->note() : ""; }
 
 void OutputDirectory::begin(const std::vector<fs::path>& inputs) {
+  inside_->begun = true;
   if (inside_->earlier == Earlier::kReplace && inside_->command.run) inside_->remove(inputs);
+  if (inside_->lock) inside_->remove_unfinished();
   inside_->record();
 }
 

@@ -33,6 +33,7 @@ class OutputDirectory {
   /// that the command would write. demo may always replace its own runs.
   OutputDirectory(std::filesystem::path path, std::string command, Earlier earlier,
                   Guard guard = Guard::kLock);
+  /// Removes the directory if the object has created it, begin() was not called, and it is empty.
   ~OutputDirectory();
   OutputDirectory(OutputDirectory&&) noexcept;
   OutputDirectory& operator=(OutputDirectory&&) noexcept;
@@ -46,8 +47,8 @@ class OutputDirectory {
   std::string note() const;
 
   /// Call this after all inputs have been read and validated, before the first result: removes
-  /// results to be replaced, except those among `inputs`, and records the command in
-  /// crosstate.json.
+  /// results to be replaced, except those among `inputs`, and files that interrupted writes have
+  /// left, and records the command in crosstate.json.
   void begin(const std::vector<std::filesystem::path>& inputs = {});
 
  private:

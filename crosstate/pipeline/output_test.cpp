@@ -159,6 +159,29 @@ TEST_F(Output, ReplacesRunsAndNothingElse) {
   EXPECT_NO_THROW(open("sweep"));
 }
 
+TEST_F(Output, RemovesWhatInterruptedWritesHaveLeft) {
+  leave("train", {"qat.checkpoint.safetensors", "qat.checkpoint.safetensors.tmp-16748-8",
+                  "summary.json.tmp-1-2", "notes.txt.tmp-1-2"});
+  OutputDirectory output(directory_, "train", Earlier::kContinue);
+  output.begin();
+  EXPECT_TRUE(fs::exists(directory_ / "qat.checkpoint.safetensors"));
+  EXPECT_TRUE(fs::exists(directory_ / "notes.txt.tmp-1-2"));
+  EXPECT_FALSE(fs::exists(directory_ / "qat.checkpoint.safetensors.tmp-16748-8"));
+  EXPECT_FALSE(fs::exists(directory_ / "summary.json.tmp-1-2"));
+}
+
+TEST_F(Output, LeavesNoEmptyDirectoryBehind) {
+  { const OutputDirectory output(directory_ / "new", "train", Earlier::kRefuse); }
+  EXPECT_FALSE(fs::exists(directory_ / "new"));
+  {
+    OutputDirectory output(directory_ / "new", "train", Earlier::kRefuse);
+    output.begin();
+  }
+  EXPECT_TRUE(fs::exists(directory_ / "new"));
+  { const OutputDirectory output(directory_, "eval", Earlier::kRefuse); }
+  EXPECT_TRUE(fs::exists(directory_));  // was there before
+}
+
 TEST_F(Output, NeverRemovesInputs) {
   leave("prune", {"pruned-1.safetensors", "pruned-2.safetensors"});
   replace("prune", {directory_ / "." / "pruned-1.safetensors", "", "absent"});

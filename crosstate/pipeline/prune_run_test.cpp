@@ -167,7 +167,7 @@ TEST_F(PruneRunTest, ContinuesWithTheSameInputsAlone) {
   expect_refused(other, "prune.score was");
   other = options_;
   other.qat.epochs = 3;
-  expect_refused(other, "options.epochs was");
+  expect_refused(other, "qat.epochs was");
   other = options_;
   other.data.train_limit = 150;
   expect_refused(other, "train_limit was");

@@ -29,34 +29,76 @@ std::string percent(double share) {
   return text;
 }
 
+GivenNetwork read_given_network(const std::string& key, const std::string& file) {
+  try {
+    formats::Safetensors content = formats::read_safetensors(file);
+    const inference::Model saved = inference::Model::from_tensors(content, file);
+    if (saved.quantized()) fail(file, "is already quantized, expected a float model");
+    return {key, file, std::move(content), std::make_unique<model::Network>(*saved.network())};
+  } catch (const Error& error) {
+    fail("options", key + " = " + error.what());
+  }
+}
+
+[[noreturn]] void refuse(const GivenNetwork& given, const std::string& why) {
+  fail("options", given.key + " = " + given.file + ": " + why);
+}
+
+// The model of run.start must have the options that training would have used.
+void require_same_model(const GivenNetwork& start, const model::ModelOptions& model) {
+  const auto model_of = [](model::ModelOptions options) {
+    FieldList list;
+    model::fields(list, options);
+    return list.to_json().at("model");
+  };
+  const json found = model_of(start.network->options()), wanted = model_of(model);
+  for (const auto& [key, value] : wanted.items()) {
+    if (found.at(key) == value) continue;
+    refuse(start, "model." + key + " is " + exact_json_text(found.at(key)) + ", expected " +
+                      exact_json_text(value) + " from the settings");
+  }
+}
+
+void require_same_streams(const GivenNetwork& given, const model::ModelOptions& model) {
+  const model::ModelOptions& teacher = given.network->options();
+  if (teacher.channels == model.channels && teacher.layers == model.layers) return;
+  refuse(given, std::to_string(teacher.channels) + " channels and " +
+                    std::to_string(teacher.layers) + " layers, expected those of [model], " +
+                    std::to_string(model.channels) + " and " + std::to_string(model.layers) +
+                    ", with qat.distill_streams");
+}
+
+void require_same_data(const GivenNetwork& given, const model::TaskShape& shape,
+                       const inference::Preparation& preparation) {
+  const model::TaskShape found = given.network->task();
+  std::string why;
+  if (found.inputs != shape.inputs || found.outputs != shape.outputs) {
+    why = "its channels and outputs are " + std::to_string(found.inputs) + " and " +
+          std::to_string(found.outputs) + ", those of the data " + std::to_string(shape.inputs) +
+          " and " + std::to_string(shape.outputs);
+  } else {
+    const std::string differs = preparation.difference(given.content);
+    if (!differs.empty()) why = "its " + differs + " differs";
+  }
+  if (!why.empty()) refuse(given, "was trained on other data: " + why);
+}
+
 // The stages of a run and the networks that they pass on.
 class Run {
  public:
   Run(const RunOptions& options, const RunContext& context)
       : options_(options), context_(context), pipeline_("train", context, summary_) {
     // Read before an earlier run, which may have written it, is removed.
-    const std::string& start = options.start;
-    std::vector<std::string> teachers;
-    if (options.quantize) teachers = options.qat.teachers();
-    formats::Safetensors start_content;
-    std::vector<formats::Safetensors> teacher_contents;
-    if (!start.empty()) start_content = formats::read_safetensors(start);
-    for (const std::string& teacher : teachers) {
-      teacher_contents.push_back(formats::read_safetensors(teacher));
-    }
+    GivenNetworks given = read_given_networks(options);
     pipeline_.load(options);
-    if (!start.empty()) {
-      float_ = float_model(start, start_content);
-      require_start();
-      require_same_data(start, start_content, *float_);
-    }
-    for (std::size_t i = 0; i < teachers.size(); ++i) {
-      teachers_.push_back(float_model(teachers[i], teacher_contents[i]));
-      require_same_data(teachers[i], teacher_contents[i], *teachers_[i]);
-      require_same_streams(teachers[i], *teachers_[i]);
-    }
-    std::vector<std::filesystem::path> inputs(teachers.begin(), teachers.end());
-    inputs.emplace_back(start);
+    require_same_data(given, task(), pipeline_.data().preparation);
+    std::vector<std::filesystem::path> inputs;
+    const auto take = [&](GivenNetwork& from) {
+      inputs.emplace_back(from.file);
+      return std::move(from.network);
+    };
+    if (given.start) float_ = take(*given.start);
+    for (GivenNetwork& teacher : given.teachers) teachers_.push_back(take(teacher));
     pipeline_.begin(inputs);
   }
 
@@ -107,56 +149,6 @@ class Run {
   model::TaskShape task() const {
     return {static_cast<int>(pipeline_.data().training.channels),
             static_cast<int>(pipeline_.data().training.readout.outputs())};
-  }
-
-  static std::unique_ptr<model::Network> float_model(const std::string& file,
-                                                     const formats::Safetensors& content) {
-    const inference::Model saved = inference::Model::from_tensors(content, file);
-    if (saved.quantized()) fail(file, "is already quantized, expected a float model");
-    return std::make_unique<model::Network>(*saved.network());
-  }
-
-  void require_same_data(const std::string& file, const formats::Safetensors& content,
-                         const model::Network& network) const {
-    const model::TaskShape shape = network.task(), given = task();
-    std::string why;
-    if (shape.inputs != given.inputs || shape.outputs != given.outputs) {
-      why = "its channels and outputs are " + std::to_string(shape.inputs) + " and " +
-            std::to_string(shape.outputs) + ", those of the data " + std::to_string(given.inputs) +
-            " and " + std::to_string(given.outputs);
-    } else {
-      const std::string differs = pipeline_.data().preparation.difference(content);
-      if (!differs.empty()) why = "its " + differs + " differs";
-    }
-    if (!why.empty()) fail(file, "was trained on other data: " + why);
-  }
-
-  void require_same_streams(const std::string& file, const model::Network& network) const {
-    const model::ModelOptions& teacher = network.options();
-    if (options_.qat.distill_streams == 0) return;
-    if (teacher.channels == options_.model.channels && teacher.layers == options_.model.layers) {
-      return;
-    }
-    fail(file, std::to_string(teacher.channels) + " channels and " +
-                   std::to_string(teacher.layers) + " layers, expected those of [model], " +
-                   std::to_string(options_.model.channels) + " and " +
-                   std::to_string(options_.model.layers) + ", with qat.distill_streams");
-  }
-
-  // The model of run.start must have the options that training would have used.
-  void require_start() const {
-    const std::string& file = options_.start;
-    const auto model_of = [](model::ModelOptions options) {
-      FieldList list;
-      model::fields(list, options);
-      return list.to_json().at("model");
-    };
-    const json found = model_of(float_->options()), wanted = model_of(options_.model);
-    for (const auto& [key, value] : wanted.items()) {
-      if (found.at(key) == value) continue;
-      fail(file, "model." + key + " is " + exact_json_text(found.at(key)) + ", expected " +
-                     exact_json_text(value) + " from the settings");
-    }
   }
 
   void train_float(const Stage& stage) {
@@ -386,6 +378,28 @@ json crossbar_json(const CrossbarSummary& crossbar) {
 }
 
 }  // namespace
+
+GivenNetworks read_given_networks(const RunOptions& options) {
+  GivenNetworks given;
+  if (!options.start.empty()) {
+    given.start = read_given_network("run.start", options.start);
+    require_same_model(*given.start, options.model);
+  }
+  if (!options.quantize) return given;
+  for (const std::string& file : options.qat.teachers()) {
+    given.teachers.push_back(read_given_network("qat.teacher", file));
+    if (options.qat.distill_streams > 0) require_same_streams(given.teachers.back(), options.model);
+  }
+  return given;
+}
+
+void require_same_data(const GivenNetworks& given, const model::TaskShape& shape,
+                       const inference::Preparation& preparation) {
+  if (given.start) require_same_data(*given.start, shape, preparation);
+  for (const GivenNetwork& teacher : given.teachers) {
+    require_same_data(teacher, shape, preparation);
+  }
+}
 
 json to_json(const simulate::SimulateSummary& chips) {
   json out = age_json(chips.first(), chips.readout);

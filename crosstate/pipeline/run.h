@@ -2,10 +2,16 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "crosstate/cost/memory.h"
+#include "crosstate/formats/safetensors.h"
+#include "crosstate/inference/preparation.h"
+#include "crosstate/model/network.h"
 #include "crosstate/pipeline/options.h"
 #include "crosstate/pipeline/stages.h"
 #include "crosstate/prune/select.h"
@@ -49,12 +55,35 @@ struct RunSummary : PipelineSummary {
   }
 };
 
+/// A float network that a run takes from a file.
+struct GivenNetwork {
+  std::string key, file;
+  formats::Safetensors content;
+  std::unique_ptr<model::Network> network;
+};
+
+/// Those of run.start and, for a run that quantizes, of qat.teacher.
+struct GivenNetworks {
+  std::optional<GivenNetwork> start;
+  std::vector<GivenNetwork> teachers;
+};
+
+/// Reads them. Throws Error, with key and file, for one that cannot be read, is quantized, or does
+/// not suit [model].
+GivenNetworks read_given_networks(const RunOptions& options);
+
+/// Throws Error, with key and file, for one that was not trained on data of this shape and
+/// preparation.
+void require_same_data(const GivenNetworks& given, const model::TaskShape& shape,
+                       const inference::Preparation& preparation);
+
 /// Runs every stage and writes float.safetensors, with run.prune pruned.safetensors,
 /// ptq.safetensors, qat.safetensors and summary.json to the directory; for a model whose every site
 /// is quantized also NAME.integer.safetensors. The test set is evaluated only after all training.
-/// Invalid options, an unwritable directory, one with results of an earlier run (without `resume`;
-/// see OutputDirectory) and unreadable data are reported before any work. A resumed run ends with
-/// the same models, byte for byte, as an uninterrupted one.
+/// Invalid options, networks in files that do not suit them, an unwritable directory, one with
+/// results of an earlier run (without `resume`; see OutputDirectory) and unreadable data are
+/// reported before any work. A resumed run ends with the same models, byte for byte, as an
+/// uninterrupted one.
 RunSummary run(const RunOptions& options, const RunContext& context);
 
 /// For the primary metric, such as accuracy: keys accuracy_mean, accuracy_std, accuracy_worst and

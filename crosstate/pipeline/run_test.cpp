@@ -159,7 +159,8 @@ TEST_F(RunTest, LearnsFromTheFloatModelThatQatTeacherNames) {
   EXPECT_THROW(run(another, context("other", true)), CannotContinue);
   another.qat.teacher = (directory_ / "own/qat.safetensors").string();
   EXPECT_THAT([&] { run(another, context("no")); },
-              ThrowsMessage<Error>(HasSubstr("own/qat.safetensors: is already quantized")));
+              ThrowsMessage<Error>(HasSubstr("options: qat.teacher = " + another.qat.teacher +
+                                             ": is already quantized")));
   another.qat.teacher = (directory_ / "own/float.safetensors").string();
   another.data.permutation_seed = 2;
   EXPECT_THAT(
@@ -243,7 +244,9 @@ TEST_F(RunTest, RefusesAnEarlierRunBeforeItRemovesAnything) {
   RunOptions other_shape = options_;
   other_shape.start = (directory_ / "new/float.safetensors").string();
   other_shape.model.channels = 8;
-  EXPECT_THROW(run(other_shape, replacing), Error);
+  EXPECT_THAT([&] { run(other_shape, replacing); },
+              ThrowsMessage<Error>(HasSubstr("options: run.start = " + other_shape.start +
+                                             ": model.channels is 4, expected 8")));
   EXPECT_EQ(read_file(directory_ / "new/float.safetensors"), before);
   EXPECT_FALSE(run(options_, replacing).interrupted);
   EXPECT_NE(read_file(directory_ / "new/float.safetensors"), before);

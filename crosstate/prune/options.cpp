@@ -62,7 +62,9 @@ void fields(FieldList& list, PruneOptions& options) {
   list.add("retrain", options.retrain,
            "Fine-tune after pruning with the settings of [qat]; false shows the effect of pruning "
            "alone.");
-  list.add("batches", options.batches, "Batches of 16 training sequences for the taylor score.")
+  list.add("batches", options.batches,
+           "Batches of 16 training sequences for the taylor score, the means of removed channels "
+           "and the statistics of batch norms.")
       .range(1, 100000);
   list.add("against", options.against,
            "Another model, such as the float one, to prune in the same way for comparison.");
@@ -88,7 +90,17 @@ std::vector<PruneShares> prune_points(const PruneOptions& options) {
                         ", expected equal numbers or a single one");
   }
   std::vector<PruneShares> points;
-  for (std::size_t i = 0; i < count; ++i) points.push_back({states[i], channels[i]});
+  for (std::size_t i = 0; i < count; ++i) {
+    const PruneShares point{states[i], channels[i]};
+    // Both lists ascend, so equal points follow each other.
+    if (!points.empty() && points.back() == point) {
+      fail("options", "prune.states = \"" + excerpt(options.states) + "\" and prune.channels = \"" +
+                          excerpt(options.channels) + "\": " + exact_text(point.states) +
+                          " of the states with " + exact_text(point.channels) +
+                          " of the channels is there twice, expected once");
+    }
+    points.push_back(point);
+  }
   return points;
 }
 

@@ -48,6 +48,7 @@ struct PruneOptions {
 /// Shares to remove in one pruning.
 struct PruneShares {
   double states = 0, channels = 0;
+  bool operator==(const PruneShares&) const = default;
 };
 
 /// Binds the fields of section "prune".
@@ -56,8 +57,8 @@ void fields(FieldList& list, PruneOptions& options);
 void validate(const PruneOptions& options);
 
 /// The points of PruneOptions::states and ::channels, ascending. A list of one value is combined
-/// with every value of the other list. Throws Error for text that is not such a list, and for
-/// shares below 0 or not below 1.
+/// with every value of the other list. Throws Error for text that is not such a list, for
+/// shares below 0 or not below 1, and for a point that is repeated.
 std::vector<PruneShares> prune_points(const PruneOptions& options);
 
 /// Intermediate shares up to `end`: one per step, the last being `end` itself. The remaining size

@@ -37,6 +37,20 @@ TEST(PruneOptions, SharesOutOfRangeAreRefused) {
   }
 }
 
+TEST(PruneOptions, RepeatedPointsAreRefused) {
+  PruneOptions options;
+  options.states = "0.5 0.5";
+  options.channels = "0.2 0.4";
+  EXPECT_EQ(prune_points(options).size(), 2u);
+  for (const char* channels : {"0", "0.2 0.2"}) {
+    options.channels = channels;
+    EXPECT_THAT([&] { validate(options); },
+                testing::ThrowsMessage<Error>(testing::AllOf(
+                    testing::HasSubstr("prune.states = \"0.5 0.5\""),
+                    testing::HasSubstr("0.5 of the states"), testing::HasSubstr("twice"))));
+  }
+}
+
 TEST(PruneOptions, GradualSchedulesEndWhereTheyShould) {
   PruneOptions options;
   EXPECT_EQ(prune_schedule(options, {0.6, 0.3}).size(), 1u);

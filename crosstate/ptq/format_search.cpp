@@ -17,7 +17,8 @@ namespace {
 constexpr int kFirstBits = 8, kMostBits = 12;
 // Of one site, relative to the variance of the outputs: a network with it is of little use.
 constexpr double kHopelessError = 0.2;
-constexpr std::size_t kAttempts = 10;  // networks measured per round of improvement
+// Networks measured per round of improvement, or from one start until one is integer.
+constexpr std::size_t kAttempts = 10;
 constexpr int kRounds = 3;
 
 }  // namespace
@@ -70,20 +71,47 @@ double FormatSearch::predicted_error(const Config& config) const {
 Verdict FormatSearch::verdict_of(const Config& config, const Judge& judge) {
   check_with(context_.check);
   ++evaluations_;
-  return judge.judge(rounder_.round(format_of(config)));
+  Verdict verdict = judge.judge(rounder_.round(format_of(config)));
+  if (!verdict.not_integer.empty()) not_integer_ = verdict.not_integer;
+  return verdict;
+}
+
+const Verdict& FormatSearch::fine_verdict_of(const Config& config) {
+  const auto found = fine_verdicts_.find(config);
+  if (found != fine_verdicts_.end()) return found->second;
+  return fine_verdicts_.emplace(config, verdict_of(config, fine_)).first->second;
+}
+
+bool FormatSearch::is_integer(const Config& config) {
+  for (std::size_t i = 0; i < config.size(); ++i) {
+    if (!errors_[i][config[i]].known) return false;
+  }
+  return fine_verdict_of(config).not_integer.empty();
 }
 
 bool FormatSearch::meets(const Config& config, double points) {
-  const auto found = fine_verdicts_.find(config);
-  if (found != fine_verdicts_.end()) return found->second.meets(points);
-  const Verdict verdict = verdict_of(config, fine_);
-  fine_verdicts_.emplace(config, verdict);
-  if (context_.say) {
-    context_.say("a format of " + std::to_string(cost_of(config).bytes) + " bytes loses " +
-                 fixed_text(verdict.loss, 2) + " +- " + fixed_text(verdict.deviation, 2) +
-                 " points");
+  const bool is_new = !fine_verdicts_.contains(config);
+  const Verdict& verdict = fine_verdict_of(config);
+  if (is_new && context_.say) {
+    context_.say("a format of " + std::to_string(cost_of(config).bytes) + " bytes " +
+                 (verdict.not_integer.empty() ? "loses " + fixed_text(verdict.loss, 2) + " +- " +
+                                                    fixed_text(verdict.deviation, 2) + " points"
+                                              : "cannot be converted to integers"));
   }
   return verdict.meets(points);
+}
+
+void FormatSearch::refuse_loss(double points, const Verdict& best) const {
+  if (!best.not_integer.empty()) {
+    throw Error(best.not_integer + ", in the most precise formats of the search");
+  }
+  // Rounded up, so that it is enough.
+  const double enough = std::ceil(100 * best.certain_loss()) / 100;
+  fail("options", "ptq.loss = " + exact_text(points) + ", but the most precise formats lose " +
+                      fixed_text(best.loss, 2) + " +- " + fixed_text(best.deviation, 2) +
+                      " points on the " + std::to_string(fine_.sequences()) +
+                      " held-out sequences; expected at least " + fixed_text(enough, 2) +
+                      ", their loss plus one standard error");
 }
 
 FormatSearch::Config FormatSearch::smallest() {
@@ -116,23 +144,21 @@ void FormatSearch::measure(const SearchOptions& options) {
   Config start(sites_.size(), 0);
   if (options.bytes == 0) {
     // Formats of more bits are tried only where those of 8 are not enough.
-    double least = std::numeric_limits<double>::infinity();
+    std::optional<Verdict> best;
     int bits = kFirstBits;
     while (!meets(start, options.loss)) {
-      least = std::min(least, fine_verdicts_.at(start).loss);
+      const Verdict& verdict = fine_verdict_of(start);
+      if (!best || verdict.certain_loss() < best->certain_loss()) best = verdict;
       bits += 2;
-      if (bits > kMostBits) {
-        fail("options", "ptq.loss = " + fixed_text(options.loss, 2) +
-                            ", but no format loses that little with certainty on the " +
-                            std::to_string(fine_.sequences()) +
-                            " held-out sequences: the most precise ones lose " +
-                            fixed_text(least, 2) + " points; expected more");
-      }
+      if (bits > kMostBits) refuse_loss(options.loss, *best);
       use_choices(bits);
       start.assign(sites_.size(), 0);
     }
   }
   const Verdict base = verdict_of(start, coarse_);
+  if (!base.not_integer.empty()) {
+    throw Error(base.not_integer + ", in the format from which the search starts");
+  }
   for (std::size_t i = 0; i < sites_.size(); ++i) {
     const std::vector<Choice>& choices = sites_[i].choices;
     errors_[i][0] = {true, 0};
@@ -147,6 +173,7 @@ void FormatSearch::measure(const SearchOptions& options) {
       Config config = start;
       config[i] = j;
       const Verdict verdict = verdict_of(config, coarse_);
+      if (!verdict.not_integer.empty()) continue;
       double error = std::max(0.0, verdict.error - base.error);
       // Less along a ladder is chance.
       if (choices[j].ladder == choices[j - 1].ladder) error = std::max(error, before);
@@ -253,6 +280,8 @@ FormatSearch::Config FormatSearch::fill(Config config, std::size_t bytes) {
     const auto consider = [&](const Config& other) {
       const double found = predicted_error(other);
       if (found >= least * (1 - 1e-9) || cost_of(other).bytes > bytes) return;
+      const auto measured = fine_verdicts_.find(other);
+      if (measured != fine_verdicts_.end() && !measured->second.not_integer.empty()) return;
       least = found;
       best = other;
     };
@@ -285,11 +314,21 @@ std::vector<FormatSearch::Config> FormatSearch::descend_by_bytes() {
                  [&](const Config& c) { return static_cast<double>(cost_of(c).bytes); });
 }
 
-FormatSearch::Config FormatSearch::best_within(const std::vector<Config>& way, std::size_t bytes) {
+std::optional<FormatSearch::Config> FormatSearch::best_within(const std::vector<Config>& way,
+                                                              std::size_t bytes) {
   const auto first = std::find_if(way.begin(), way.end(),
                                   [&](const Config& c) { return cost_of(c).bytes <= bytes; });
+  std::vector<Config> starts(first, way.end());
   // The way is greedy and may end above the smallest size.
-  return fill(first == way.end() ? smallest() : *first, bytes);
+  if (starts.empty()) starts.push_back(smallest());
+  for (const Config& start : starts) {
+    // Each attempt avoids the formats that the ones before have found not to be integer.
+    for (std::size_t attempt = 0; attempt < kAttempts; ++attempt) {
+      Config found = fill(start, bytes);
+      if (is_integer(found)) return found;
+    }
+  }
+  return std::nullopt;
 }
 
 std::vector<FoundFormat> FormatSearch::front(int formats) {
@@ -301,10 +340,10 @@ std::vector<FoundFormat> FormatSearch::front(int formats) {
   for (int i = 0; i < formats; ++i) {
     const double share = formats == 1 ? 0 : static_cast<double>(i) / (formats - 1);
     const auto bytes = static_cast<std::size_t>(std::lround(most * std::pow(least / most, share)));
-    const Config config = best_within(way, bytes);
-    if (cost_of(config).bytes == before) continue;
-    before = cost_of(config).bytes;
-    found.push_back(describe(config));
+    const std::optional<Config> config = best_within(way, bytes);
+    if (!config || cost_of(*config).bytes == before) continue;
+    before = cost_of(*config).bytes;
+    found.push_back(describe(*config));
   }
   return found;
 }
@@ -316,7 +355,13 @@ FoundFormat FormatSearch::find(const SearchOptions& options) {
   const std::vector<Config> way = descend_by_bytes();
   if (options.bytes > 0) {
     require_possible(options);
-    return describe(best_within(way, static_cast<std::size_t>(options.bytes)));
+    const std::optional<Config> best = best_within(way, static_cast<std::size_t>(options.bytes));
+    if (!best) {
+      throw Error(not_integer_ +
+                  "; no format was found within ptq.bytes = " + std::to_string(options.bytes) +
+                  " that can be converted to integers, expected more bytes");
+    }
+    return describe(*best);
   }
   Config best = improve(last_that_meets(way, options.loss), options.loss);
   best = last_that_meets(descend(best, operations_of), options.loss);
@@ -325,13 +370,11 @@ FoundFormat FormatSearch::find(const SearchOptions& options) {
 
 FoundFormat FormatSearch::describe(const Config& config) {
   const quant::QuantOptions format = format_of(config);
-  if (!fine_verdicts_.contains(config)) {
-    fine_verdicts_.emplace(config, verdict_of(config, fine_));
-  }
+  const Verdict verdict = fine_verdict_of(config);
   FoundFormat found{.format = format,
                     .network = rounder_.round(format),
                     .cost = cost_of(config),
-                    .verdict = fine_verdicts_.at(config),
+                    .verdict = verdict,
                     .sites = {},
                     .evaluations = evaluations_};
   for (std::size_t i = 0; i < sites_.size(); ++i) {

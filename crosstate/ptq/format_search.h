@@ -74,28 +74,34 @@ class FormatSearch {
   void require_possible(const SearchOptions& options);
 
   /// Measures every choice of every site. For a goal of loss it goes down every ladder until the
-  /// error is out of all proportion. Throws Error where even the most precise formats lose more.
+  /// error is out of all proportion. Choices with which the network cannot be converted to integers
+  /// are left out. Throws Error where even the most precise formats lose more or cannot be
+  /// converted.
   void measure(const SearchOptions& options);
   const std::vector<Sensitivity>& sensitivities() const { return sensitivities_; }
-  /// After measure(). Throws Error as require_possible() does.
+  /// After measure(). Throws Error as require_possible() does, and if no format that was found
+  /// within options.bytes can be converted to integers.
   FoundFormat find(const SearchOptions& options);
   /// The formats with the least error within numbers of bytes that fall in equal ratios from those
   /// of the most precise format to those of the smallest that measure() left; fewer than `formats`
-  /// where several have as many bytes. After find().
+  /// where several have as many bytes or none can be converted to integers. After find().
   std::vector<FoundFormat> front(int formats);
 
  private:
   using Config = std::vector<std::size_t>;  // number of the choice, by site
   struct Measured {
-    bool known = false;
-    double error = 0;
+    bool known = false;  // only such choices are taken
+    double error = 1e9;  // far above any that is measured, so that fill() replaces the others first
   };
 
   quant::QuantOptions format_of(const Config& config) const;
   FormatCost cost_of(const Config& config);
   double predicted_error(const Config& config) const;
   Verdict verdict_of(const Config& config, const Judge& judge);
+  const Verdict& fine_verdict_of(const Config& config);
+  bool is_integer(const Config& config);
   bool meets(const Config& config, double points);
+  [[noreturn]] void refuse_loss(double points, const Verdict& best) const;
   void use_choices(int bits);
   Config smallest();  // of all formats that may be chosen
 
@@ -106,7 +112,8 @@ class FormatSearch {
   Config last_that_meets(const std::vector<Config>& way, double points);
   Config improve(Config best, double points);
   Config fill(Config config, std::size_t bytes);
-  Config best_within(const std::vector<Config>& way, std::size_t bytes);
+  // None: of those tried, no format can be converted to integers.
+  std::optional<Config> best_within(const std::vector<Config>& way, std::size_t bytes);
   std::vector<Config> descend_by_bytes();
   FoundFormat describe(const Config& config);
 
@@ -122,6 +129,7 @@ class FormatSearch {
   std::vector<Sensitivity> sensitivities_;
   std::map<Config, FormatCost> costs_;
   std::map<Config, Verdict> fine_verdicts_;
+  std::string not_integer_;  // why the last network could not be converted
   std::size_t evaluations_ = 0;
 };
 

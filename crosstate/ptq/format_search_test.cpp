@@ -3,12 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "crosstate/base/error.h"
 #include "crosstate/cost/memory.h"
+#include "crosstate/integer/convert.h"
 #include "crosstate/model/testing.h"
 
 namespace crosstate::ptq {
@@ -51,13 +55,34 @@ class FormatSearchTest : public testing::Test {
     return model::reference::random_network(o, kTask);
   }
 
+  // Multiplies the outputs so that the largest multiplier of scores is about 2^exponent with 8 bits
+  // of the decoder. With fewer bits it is larger; from 2^23 on it has no integer form.
+  void enlarge_outputs(int exponent) {
+    ThreadPool pool(1);
+    quant::QuantOptions format = resolved_without_noise(options_);
+    format.decoder.bits = 8;
+    const integer::Requantizer scores =
+        integer::to_integers(NetworkRounder(network_, batches_, pool).round(format)).scores;
+    double largest = 0;
+    for (std::size_t k = 0; k < scores.first.size(); ++k) {
+      largest = std::max(largest, std::ldexp(scores.first[k], -scores.shift[k]));
+    }
+    const auto factor = static_cast<float>(std::exp2(exponent - std::ilogb(largest)));
+    for (const std::size_t p : {network_.state().decoder, network_.state().decoder_bias}) {
+      for (float& value : network_.parameters()[p].value) value *= factor;
+    }
+  }
+
   struct Search {
     Search(const FormatSearchTest& test, ThreadPool& pool)
         : some(spread(test.held_out_, 100)),
           rounder(test.network_, test.batches_, pool),
-          coarse(inference::Model(test.network_), some, pool),
-          fine(inference::Model(test.network_), test.held_out_, pool),
+          coarse(named(test.network_), some, pool),
+          fine(named(test.network_), test.held_out_, pool),
           search(rounder, test.options_, false, coarse, fine, 30, {}) {}
+    static inference::Model named(const model::Network& network) {
+      return inference::Model(network, std::nullopt, "x.safetensors");
+    }
     FoundFormat run(const SearchOptions& options) {
       search.require_possible(options);
       search.measure(options);
@@ -170,8 +195,61 @@ TEST_F(FormatSearchTest, NamesTheSmallestPossibleSize) {
 TEST_F(FormatSearchTest, RefusesALossThatNoFormatMeets) {
   options_.weight.bits = 2;
   options_.c.bits = 2;
-  EXPECT_THAT([&] { found({.loss = 0.5}); },
-              testing::ThrowsMessage<Error>(testing::HasSubstr("ptq.loss = 0.50")));
+  std::string message;
+  try {
+    found({.loss = 0.5});
+  } catch (const Error& error) {
+    message = error.what();
+  }
+  EXPECT_THAT(message, testing::HasSubstr("ptq.loss = 0.5, but the most precise formats lose "));
+  const std::string before = "expected at least ";
+  ASSERT_NE(message.find(before), std::string::npos) << message;
+  const double enough = std::stod(message.substr(message.find(before) + before.size()));
+  EXPECT_GT(enough, 0.5);
+  EXPECT_TRUE(found({.loss = enough}).verdict.meets(enough));
+}
+
+TEST_F(FormatSearchTest, LeavesOutFormatsThatAreNotInteger) {
+  options_.decoder.bits = quant::kPresetBits;
+  enlarge_outputs(18);
+  const FoundFormat loose = found({.loss = 8});
+  EXPECT_TRUE(loose.verdict.meets(8));
+  EXPECT_GE(loose.format.decoder.bits, 4);
+
+  ThreadPool pool(2);
+  Search search(*this, pool);
+  const auto least = static_cast<int>(search.search.least_bytes());  // with 2 bits of the decoder
+  const FoundFormat best = search.run({.bytes = least + 40});
+  EXPECT_LE(best.cost.bytes, static_cast<std::size_t>(least) + 40);
+  EXPECT_GE(best.format.decoder.bits, 4);
+  EXPECT_TRUE(std::isfinite(best.verdict.error));
+  for (const Sensitivity& s : search.search.sensitivities()) {
+    EXPECT_TRUE(std::isfinite(s.error) && std::isfinite(s.loss)) << s.site << s.choice;
+    EXPECT_FALSE(s.site == "decoder" && s.choice == "2 bits");
+  }
+  for (const FoundFormat& f : search.search.front(4)) {
+    EXPECT_GE(f.format.decoder.bits, 4);
+    EXPECT_TRUE(std::isfinite(f.verdict.error));
+  }
+  EXPECT_THAT(
+      [&] { search.search.find({.bytes = least}); },
+      testing::ThrowsMessage<Error>(testing::AllOf(
+          testing::HasSubstr("x.safetensors: decoder: the requantization multiplier is "),
+          testing::HasSubstr("no format was found within ptq.bytes = " + std::to_string(least)))));
+}
+
+TEST_F(FormatSearchTest, TellsWhyNoFormatIsInteger) {
+  options_.decoder.bits = quant::kPresetBits;
+  enlarge_outputs(30);
+  const std::string why = "x.safetensors: decoder: the requantization multiplier is ";
+  EXPECT_THAT(
+      [&] { found({.bytes = 100000}); },
+      testing::ThrowsMessage<Error>(testing::AllOf(
+          testing::HasSubstr(why), testing::HasSubstr("the format from which the search starts"))));
+  EXPECT_THAT(
+      [&] { found({.loss = 8}); },
+      testing::ThrowsMessage<Error>(testing::AllOf(
+          testing::HasSubstr(why), testing::HasSubstr("the most precise formats of the search"))));
 }
 
 TEST_F(FormatSearchTest, IsTheSameOnAnyNumberOfThreads) {

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
+#include <optional>
 #include <utility>
 
+#include "crosstate/base/error.h"
 #include "crosstate/task/task.h"
 
 namespace crosstate::ptq {
@@ -26,12 +29,11 @@ std::vector<double> total(const std::vector<std::vector<double>>& parts) {
 }  // namespace
 
 bool Verdict::meets(double points) const {
-  const bool resolves = resolution <= points;
-  return loss + (resolves ? deviation : 0) <= points;
+  return (resolution <= points ? certain_loss() : loss) <= points;
 }
 
 Judge::Judge(const inference::Model& model, const data::Dataset& set, ThreadPool& pool, Check check)
-    : set_(set), pool_(pool), check_(std::move(check)) {
+    : name_(model.name()), set_(set), pool_(pool), check_(std::move(check)) {
   set.require_any_target();
   wanted_ = predict(model, inference::ModelBackend::kFloat);
   sums_ = sums_of(wanted_);
@@ -67,14 +69,22 @@ double Judge::points(double metric) const {
 }
 
 Verdict Judge::judge(const model::Network& rounded) const {
-  const inference::Model model(rounded);
-  const inference::Predictions found = predict(model, inference::ModelBackend::kInteger);
+  Verdict verdict;
+  std::optional<inference::Model> integers;
+  try {
+    integers = inference::Model(rounded, std::nullopt, name_).to_integers();
+  } catch (const Error& error) {
+    verdict.metric = std::numeric_limits<double>::quiet_NaN();
+    verdict.loss = verdict.error = std::numeric_limits<double>::infinity();
+    verdict.not_integer = error.what();
+    return verdict;
+  }
+  const inference::Predictions found = predict(*integers, inference::ModelBackend::kInteger);
   const std::vector<std::vector<double>> sums = sums_of(found);
   const std::vector<double> all = total(sums), wanted = total(sums_);
   const auto metric = [&](const std::vector<double>& of) {
     return task::primary_value(set_.readout, of);
   };
-  Verdict verdict;
   verdict.metric = metric(all);
   verdict.loss = points(metric_) - points(verdict.metric);
 

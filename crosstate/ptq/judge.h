@@ -21,11 +21,17 @@ struct Verdict {
   double deviation = 0;  // standard error of the loss due to the choice of sequences
   double error = 0;  // mean squared difference from the outputs of the float network, relative to
                      // the variance of these; of classes after the mean of all is removed
-  /// Whether the network loses at most `points`, including statistical uncertainty: the loss plus
-  /// one standard error. If a single sequence has more weight than that, the loss alone decides.
-  bool meets(double points) const;
   double resolution = 0;  // points that one sequence of the set is worth; 0 where the metric is no
                           // share
+  // Why the network cannot be converted to integers, with its name; then it was not measured, and
+  // loss and error are infinite.
+  std::string not_integer = {};
+
+  /// The loss including statistical uncertainty: plus one standard error.
+  double certain_loss() const { return loss + deviation; }
+  /// Whether the network loses at most `points`, by certain_loss(). If a single sequence has more
+  /// weight than `points`, the loss alone decides.
+  bool meets(double points) const;
 };
 
 /// Compares quantized networks with a float network on one set, by the integer executor. Losses are
@@ -40,7 +46,6 @@ class Judge {
 
   double metric() const { return metric_; }  // of the float network
   std::size_t sequences() const { return set_.count; }
-  /// Throws Error for a network that cannot be converted to integers.
   Verdict judge(const model::Network& rounded) const;
 
  private:
@@ -50,6 +55,7 @@ class Judge {
   std::vector<std::vector<double>> sums_of(const inference::Predictions& predictions) const;
   double points(double metric) const;
 
+  const std::string name_;  // of the float network, for messages about rounded ones
   const data::Dataset& set_;
   ThreadPool& pool_;
   Check check_;

@@ -15,11 +15,12 @@
 #include "crosstate/base/hash.h"
 #include "crosstate/base/json.h"
 #include "crosstate/base/numbers.h"
+#include "crosstate/base/threads.h"
 #include "crosstate/base/toml.h"
-#include "crosstate/formats/safetensors.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/pipeline/identity.h"
 #include "crosstate/pipeline/idle.h"
+#include "crosstate/pipeline/run.h"
 #include "crosstate/pipeline/stages.h"
 #include "crosstate/search/outcome.h"
 #include "crosstate/search/pareto.h"
@@ -335,14 +336,49 @@ void require_directory(const std::string& directory) {
                       "\": no such directory, expected one with MNIST files or recordings");
 }
 
-void require_start(const std::string& start) {
-  if (start.empty()) return;
-  try {
-    formats::read_safetensors(start);
-  } catch (const Error& error) {
-    fail("options", std::string("run.start = ") + error.what());
+// Checks networks in files, each once for all points that ask the same of it.
+class GivenNetworkCheck {
+ public:
+  explicit GivenNetworkCheck(int threads) : pool_(threads) {}
+
+  void require(const pipeline::RunOptions& options) {
+    if (options.start.empty() && (!options.quantize || options.qat.teacher.empty())) return;
+    pipeline::RunOptions copy = options;
+    const json config = copy.fields().to_json();
+    std::vector<std::string> keys = {"data.", "front_end.", "model.readout"};
+    // The scales of other outputs are those of the targets that are not held out.
+    if (&task_of(options) != &task::classification()) {
+      keys.insert(keys.end(), {"train.validation", "run.seed"});
+    }
+    const std::string data = exact_json_text(pipeline::selected(config, keys));
+    keys.insert(keys.end(),
+                {"model.", "run.start", "run.quantize", "qat.teacher", "qat.distill_streams"});
+    if (!checked_.insert(exact_json_text(pipeline::selected(config, keys))).second) return;
+    const pipeline::GivenNetworks given = pipeline::read_given_networks(options);
+    const Data& of_run = data_of(std::move(copy), data);
+    pipeline::require_same_data(given, of_run.shape, of_run.preparation);
   }
-}
+
+ private:
+  struct Data {
+    model::TaskShape shape;
+    inference::Preparation preparation;
+  };
+
+  const Data& data_of(pipeline::RunOptions options, const std::string& key) {
+    const auto known = data_.find(key);
+    if (known != data_.end()) return known->second;
+    options.augment = {};  // takes memory and changes neither
+    pipeline::RunData data = pipeline::load_run_data(options, pool_);
+    const model::TaskShape shape{static_cast<int>(data.training.channels),
+                                 static_cast<int>(data.training.readout.outputs())};
+    return data_.emplace(key, Data{shape, std::move(data.preparation)}).first->second;
+  }
+
+  ThreadPool pool_;
+  std::set<std::string> checked_;
+  std::map<std::string, Data> data_;
+};
 
 // Place of a setting's text that is checked after all of it has been read.
 std::string place_of(const std::string& key, const std::vector<Leaf>& settings,
@@ -448,9 +484,12 @@ std::string idle_reason_in_plan(const SweepPlan& plan, const std::string& key) {
   return why;
 }
 
-std::vector<std::filesystem::path> start_files(const SweepPlan& plan) {
+std::vector<std::filesystem::path> given_files(const SweepPlan& plan) {
   std::set<std::filesystem::path> files;
-  for (const SweepPoint& point : plan.points) files.insert(point.options.start);
+  for (const SweepPoint& point : plan.points) {
+    if (!point.options.start.empty()) files.insert(point.options.start);
+    for (const std::string& teacher : point.options.qat.teachers()) files.insert(teacher);
+  }
   return {files.begin(), files.end()};
 }
 
@@ -499,9 +538,8 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
   parse_objectives(objectives_of(plan.settings.objectives, task), "sweep.objectives",
                    place("sweep.objectives"), &task);
 
-  if (overrides.inputs) {
-    if (!sets(file, "data.directory", path)) require_directory(base.data.directory);
-    if (!sets(file, "run.start", path)) require_start(base.start);
+  if (overrides.inputs && !sets(file, "data.directory", path)) {
+    require_directory(base.data.directory);
   }
   Points added(plan);
   Places places;
@@ -527,7 +565,6 @@ SweepPlan read_plan(const std::string& path, const SweepOverrides& overrides) {
 }
 
 void require_inputs(const SweepPlan& plan) {
-  std::set<std::string> starts;
   std::set<std::tuple<std::string, data::DataFormat, bool>> data;
   for (const SweepPoint& point : plan.points) {
     const pipeline::RunOptions& options = point.options;
@@ -535,10 +572,9 @@ void require_inputs(const SweepPlan& plan) {
       require_directory(options.data.directory);
       if (options.augment.any()) pipeline::require_data(options);
     }
-    const bool varied = std::any_of(point.values.begin(), point.values.end(),
-                                    [](const auto& item) { return item.first == "run.start"; });
-    if (!varied && starts.insert(options.start).second) require_start(options.start);
   }
+  GivenNetworkCheck networks(plan.settings.threads);
+  for (const SweepPoint& point : plan.points) networks.require(point.options);
 }
 
 }  // namespace crosstate::search

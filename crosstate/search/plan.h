@@ -61,7 +61,7 @@ struct SweepOverrides {
   std::function<void(FieldList&)> before = [](FieldList&) {};  // overridden by the file
   std::function<void(FieldList&)> after = [](FieldList&) {};   // overrides the file
   std::vector<std::string> keys;                               // that `after` sets
-  bool inputs = false;  // first check data directory and run.start of all points
+  bool inputs = false;  // first check the data directory of all points
 };
 
 /// Reads [grid], the Cartesian product of lists, and every [[list]]. Points start from the
@@ -80,12 +80,13 @@ void add_point(SweepPlan& plan, const pipeline::RunOptions& options,
 /// last one; "" if it may have an effect in some point.
 std::string idle_reason_in_plan(const SweepPlan& plan, const std::string& key);
 
-/// Throws Error, with key and value, for a data.directory that does not exist and a run.start that
-/// cannot be read. If only a single point sets run.start, only that point fails.
+/// Throws Error, with key and value, for a data.directory that does not exist and for files of
+/// run.start and qat.teacher that some point cannot use, as read_given_networks() and
+/// require_same_data() do.
 void require_inputs(const SweepPlan& plan);
 
-/// The files in run.start from which points start.
-std::vector<std::filesystem::path> start_files(const SweepPlan& plan);
+/// The files of run.start and qat.teacher.
+std::vector<std::filesystem::path> given_files(const SweepPlan& plan);
 
 /// Reads the files of all points and adds their checksums to the configurations of the points and
 /// to the names of the parents, so that a plan with other data has another identity. Throws Error

@@ -7,6 +7,7 @@
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
 #include "crosstate/base/testing.h"
+#include "crosstate/pipeline/testing.h"
 
 namespace crosstate::search {
 namespace {
@@ -220,9 +221,55 @@ TEST_F(Plan, FindsWhatIsMissingBeforeItMakesPoints) {
   };
   const std::string seed = "[grid]\n\"run.seed\" = [1]\n";
   EXPECT_THAT(refused("[data]\ndirectory = \"/absent\"\n" + seed), HasSubstr("data.directory"));
-  EXPECT_THAT(refused("[run]\nstart = \"/absent\"\n" + seed), HasSubstr("run.start"));
   EXPECT_EQ(refused("[data]\ndirectory = \"/absent\"\n[grid]\n\"data.directory\" = [\"x\"]\n"),
             "accepted");
+}
+
+using PlanOfFiles = pipeline::RunDirectoryTest;
+
+// Each is refused although only one of the points names it.
+TEST_F(PlanOfFiles, RefusesNetworksThatSomePointCannotUse) {
+  pipeline::RunOptions larger = options_;
+  larger.model.channels = 8;
+  larger.quantize = false;
+  pipeline::run(options_, context("own"));
+  pipeline::run(larger, context("larger"));
+  const auto path = [&](const std::string& file) { return (directory_ / file).string(); };
+  const auto refusal = [&](const pipeline::RunOptions& options) {
+    SweepPlan plan;
+    add_point(plan, options_, {"run.seed"}, "test");
+    add_point(plan, options, {"run.start", "qat.teacher"}, "test");
+    try {
+      require_inputs(plan);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("accepted");
+  };
+  pipeline::RunOptions started = options_, taught = options_;
+  taught.qat.distill = 0.5;
+  for (const auto& [file, why] : std::vector<std::pair<std::string, std::string>>{
+           {"absent", ""}, {"own/qat.safetensors", "is already quantized"}}) {
+    started.start = taught.qat.teacher = path(file);
+    EXPECT_THAT(refusal(started), AllOf(HasSubstr("run.start = " + path(file)), HasSubstr(why)));
+    EXPECT_THAT(refusal(taught), AllOf(HasSubstr("qat.teacher = " + path(file)), HasSubstr(why)));
+  }
+  started.start = taught.qat.teacher = path("own/float.safetensors");
+  EXPECT_EQ(refusal(started), "accepted");
+  EXPECT_EQ(refusal(taught), "accepted");
+  started.data.permutation_seed = taught.data.permutation_seed = 2;
+  EXPECT_THAT(refusal(started), HasSubstr("was trained on other data"));
+  EXPECT_THAT(refusal(taught), HasSubstr("was trained on other data"));
+
+  started = taught = options_;
+  taught.qat.distill = 0.5;
+  started.start = taught.qat.teacher = path("larger/float.safetensors");
+  EXPECT_THAT(refusal(started), HasSubstr("model.channels is 8, expected 4"));
+  EXPECT_EQ(refusal(taught), "accepted");
+  taught.qat.distill_streams = 1;
+  EXPECT_THAT(refusal(taught), HasSubstr("8 channels and 1 layers, expected those of [model]"));
+  taught.quantize = false;  // without a second training
+  EXPECT_EQ(refusal(taught), "accepted");
 }
 
 TEST_F(Plan, IsAnotherWithOtherFiles) {
@@ -237,7 +284,9 @@ TEST_F(Plan, IsAnotherWithOtherFiles) {
   const SweepPlan first = identified(text);
   EXPECT_EQ(identified(text).digest(), first.digest());
   EXPECT_THAT(first.points[0].config, HasSubstr("checksum"));
-  EXPECT_THAT(start_files(first), ElementsAre(start));
+  EXPECT_THAT(given_files(first), ElementsAre(start));
+  EXPECT_THAT(given_files(read("[qat]\nteacher = \"a:b\"\n[[list]]\nrun.seed = 1\n")),
+              ElementsAre("a", "b"));
   file("start", "two");
   EXPECT_NE(identified(text).digest(), first.digest());
 

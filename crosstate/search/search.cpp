@@ -8,6 +8,11 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/json.h"
+#include "crosstate/base/threads.h"
+#include "crosstate/cost/memory.h"
+#include "crosstate/data/batch.h"
+#include "crosstate/model/network.h"
+#include "crosstate/pipeline/data.h"
 #include "crosstate/search/search_report.h"
 
 namespace crosstate::search {
@@ -68,6 +73,37 @@ Problem problem_of(const pipeline::RunOptions& run, const SearchOptions& options
   return problem;
 }
 
+void require_budget(const SearchOptions& options, double least) {
+  if (options.bytes == 0 || options.bytes >= least) return;
+  fail("options", "search.bytes = " + std::to_string(options.bytes) + ", expected at least " +
+                      std::to_string(std::llround(least)) +
+                      ", the smallest size, with the fewest of search.bits at every site");
+}
+
+// Refuses a budget that no candidate keeps within, before any training, if the size follows from
+// the shape of the network: pruned ones depend on what is pruned, residues by pole on the poles.
+void require_possible(const Problem& problem) {
+  const GenomeSpace& space = problem.space;
+  const pipeline::RunOptions smallest =
+      with_genes(problem.run, space, space.uniform(space.bits.front()));
+  const quant::StateSite& state = smallest.quant.state;
+  const bool by_pole = state.residue_bits > 0 && state.residue == quant::ResidueRule::kByPole;
+  if (problem.options.bytes == 0 || space.prunes() || by_pole) return;
+  ThreadPool pool(problem.options.threads);
+  pipeline::RunOptions unchanged = smallest;
+  unchanged.augment = {};
+  const pipeline::RunData data = pipeline::load_run_data(unchanged, pool);
+  model::Network network(
+      smallest.model,
+      {static_cast<int>(data.training.channels), static_cast<int>(data.training.readout.outputs())},
+      smallest.seed);
+  network.fold_norms();
+  const std::vector<data::Batch> one =
+      pipeline::calibration_batches(data::first(data.training, 1), smallest);
+  network.quantize(smallest.quant, one, pool);
+  require_budget(problem.options, static_cast<double>(cost::count_memory(network).total()));
+}
+
 std::vector<fs::path> reference_files(const Problem& problem) {
   std::vector<fs::path> files;
   for (const SweepPoint& point : problem.plan.points) {
@@ -121,8 +157,9 @@ class Search {
         proxies_("proxy", scope_of(problem), team, store, context.stop) {}
 
   bool run() {
-    return train("training the reference of each size") && require_references() && analyse() &&
-           evolve() && train("quantization-aware training of candidates");
+    return train("training the reference of each size") && require_references() &&
+           require_smallest() && analyse() && evolve() &&
+           train("quantization-aware training of candidates");
   }
 
  private:
@@ -156,6 +193,17 @@ class Search {
 
   ProxyMeasures measures_of(const Genes& genes) const {
     return proxy_measures_from(proxies_.of(genes_text(problem_.space, genes)));
+  }
+
+  // The budget holds the smallest candidate, too, if its size depends on the references.
+  bool require_smallest() {
+    if (problem_.options.bytes == 0) return true;
+    const std::vector<Genes> all = problem_.space.sizes(problem_.space.bits.front());
+    if (!measure(all)) return false;
+    least_bytes_ = measures_of(all.front()).bytes;
+    for (const Genes& genes : all) least_bytes_ = std::min(least_bytes_, measures_of(genes).bytes);
+    require_budget(problem_.options, least_bytes_);
+    return true;
   }
 
   // One site at a time, starting from the reference.
@@ -208,7 +256,8 @@ class Search {
     if (last.empty()) {
       fail("search",
            "no candidate within search.bytes = " + std::to_string(problem_.options.bytes) +
-               "; expected a larger budget, fewer search.bits or a smaller network");
+               " was found; the smallest has " + std::to_string(std::llround(least_bytes_)) +
+               " bytes, expected a larger search.population or more search.bytes");
     }
     std::sort(last.begin(), last.end(), [](const Individual& a, const Individual& b) {
       return std::pair(a.costs[1], a.genes) < std::pair(b.costs[1], b.genes);
@@ -233,6 +282,7 @@ class Search {
   Store& store_;
   SearchContext& context_;
   SearchSummary& summary_;
+  double least_bytes_ = 0;  // of any candidate, if there is a budget
   const Measurements proxies_;
 };
 
@@ -274,13 +324,14 @@ SearchSummary run_search(const pipeline::RunOptions& run, const SearchOptions& o
   Problem problem = problem_of(run, options, fs::absolute(context.directory).lexically_normal());
   require_inputs(problem.plan);
   identify(problem.plan);
+  require_possible(problem);
   make_writable_directory(problem.directory);
   Team team(search_work(problem, context.note),
             {context.workers, options.patience, scope_of(problem)}, std::move(context.transport));
   SearchSummary summary;
   summary.space = problem.space;
   summary.plan = problem.plan;
-  const std::vector<fs::path> inputs = start_files(problem.plan);
+  const std::vector<fs::path> inputs = given_files(problem.plan);
   const SessionEnd end =
       run_session(team, {problem.directory, "search", inputs}, context, [&](Store& store) {
         if (context.retry_failed) store.forget_failures();

@@ -25,7 +25,7 @@ SweepSummary run_sweep(const SweepPlan& planned, SweepContext context) {
   }
   pipeline::OutputDirectory output(directory, "sweep", context.earlier);
   if (context.opened) context.opened(output);
-  output.begin(start_files(plan));
+  output.begin(given_files(plan));
   Store store(directory);
   store.add(plan.points);
   if (context.retry_failed) store.forget_failures();

@@ -46,6 +46,15 @@ json describe(const std::vector<QuantStage>& stages) {
   return list;
 }
 
+// The identity of a run of an earlier version, in which networks without ranges had a range_rate.
+json renewed(json found, const json& expected) {
+  const json::json_pointer settings("/config/train"), rate("/options/range_rate");
+  if (found.contains(settings) && found[settings].is_object()) found[settings].erase("range_rate");
+  const bool ranges = expected.at("parameters").contains("range.input");
+  if (!ranges && found.contains(rate)) found[rate] = expected.at(rate);
+  return found;
+}
+
 }  // namespace
 
 std::uint32_t checksum(const formats::Safetensors& content) {
@@ -74,6 +83,20 @@ json run_identity(const model::Network& network, const data::Dataset& training,
       {"stages", describe(context.stages)},
       {"data", {{"training", data_identity(training)}, {"validation", data_identity(validation)}}},
       {"parameters", describe(network.parameters())}};
+}
+
+void require_same_run(const json& found, const json& expected, const std::string& where) {
+  const std::string stage = expected.at("stage");
+  const json before = renewed(found, expected);
+  const std::string section = stage == "float" || stage == "train" ? "train." : "qat.";
+  require_same(before, expected, where,
+               {{"/options/", section},
+                {"/teacher/weight", "qat.distill"},
+                {"/teacher/temperature", "qat.temperature"},
+                {"/teacher/streams", "qat.distill_streams"},
+                {"/teacher/checksum", "the checksum of qat.teacher"},
+                {"/teacher/checksum/", "the checksum of qat.teacher"},
+                {"/stages/", "qat.stages."}});
 }
 
 }  // namespace crosstate::train

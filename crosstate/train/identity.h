@@ -21,4 +21,8 @@ nlohmann::json run_identity(const model::Network& network, const data::Dataset& 
                             const data::Dataset& validation, const TrainOptions& options,
                             const TrainContext& context);
 
+/// require_same() for run identities, naming settings of [train] or, after the float stage, [qat].
+void require_same_run(const nlohmann::json& found, const nlohmann::json& expected,
+                      const std::string& where);
+
 }  // namespace crosstate::train

@@ -200,17 +200,19 @@ TEST_F(StagesTest, RefuseTheCheckpointOfOtherStagesAndTeachers) {
   run(first, stopped_after(kBatches));
   context_.resume = true;
   context_.teacher.networks = {&other};
-  expect_refused("teacher.checksum was");
+  expect_refused("the checksum of qat.teacher was");
   context_.teacher.networks = {&teacher, &other};
-  expect_refused("teacher.checksum");
+  expect_refused("the checksum of qat.teacher");
   context_.teacher = {{&teacher}, 0.5, 3};
-  expect_refused("teacher.weight was 0.4 and is now 0.5");
+  expect_refused("qat.distill was 0.4 and is now 0.5");
   context_.teacher = {{&teacher}, 0.4, 3, 1};
-  expect_refused("teacher.streams");
+  expect_refused("qat.distill_streams was missing and is now 1");
+  context_.teacher = {};
+  expect_refused("qat.distill was 0.4 and is now missing");
   context_.teacher = {{&teacher}, 0.4, 3};
   context_.stages[0].epochs = 1;
   context_.stages[1].epochs = 2;
-  expect_refused("stages.0.epochs was 2 and is now 1");
+  expect_refused("qat.stages.0.epochs was 2 and is now 1");
 }
 
 TEST_F(StagesTest, TeachersTeachTheMeanOfTheirOutputs) {

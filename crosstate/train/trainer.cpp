@@ -180,7 +180,7 @@ class Trainer {
   void restore() {
     const std::string where = checkpoint_path().string();
     TrainCheckpoint checkpoint = read_checkpoint(checkpoint_path());
-    require_same(checkpoint.identity, identity_, where);
+    require_same_run(checkpoint.identity, identity_, where);
     try {
       restore(std::move(checkpoint), where);
     } catch (const Error& error) {
@@ -465,8 +465,8 @@ void require_continuable(const model::Network& network, const data::Dataset& tra
   if (!context.resume || context.directory.empty()) return;
   const std::filesystem::path path = checkpoint_path(context);
   if (!std::filesystem::exists(path)) return;
-  require_same(read_checkpoint(path).identity,
-               run_identity(network, training, validation, options, context), path.string());
+  require_same_run(read_checkpoint(path).identity,
+                   run_identity(network, training, validation, options, context), path.string());
 }
 
 }  // namespace crosstate::train

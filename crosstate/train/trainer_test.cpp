@@ -270,7 +270,7 @@ TEST_F(TrainerTest, RefusesTheCheckpointOfAnotherRun) {
   other.seed = 8;
   expect_refused(other, "seed was 7 and is now 8");
   options_.epochs = 5;
-  expect_refused(resumed(), "options.epochs was 4 and is now 5");
+  expect_refused(resumed(), "train.epochs was 4 and is now 5");
   options_.epochs = 4;
   // Sets with the same names and sizes.
   data::Dataset edited = training_;

@@ -33,7 +33,7 @@ full() {
   mnist_float
   front "$1" mnist "$float" --config "$root/configs/smnist-small.toml" --set qat.distill=0.5 \
     --set qat.average=0.999
-  shared=("${held_out[@]}") fractions=()
+  shared=("${held_out[@]}") fractions=() presets=(psmnist.toml)
   trained "$1" psmnist "$root/configs/psmnist.toml" "$mnist"
 }
 
@@ -46,11 +46,11 @@ trained() {
   front "$1" "$2" "$networks/$2/float/float.safetensors" "${config[@]}"
 }
 
-# front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, formats, presets, the
-# options `of_model` of the float network, and the fractions that are pruned, with the options `again`
-# of training after it.
+# front DIRECTORY NAME FLOAT OPTION...: options of QAT. Uses data, test_data, formats, presets (of one
+# that is named FILE.toml, the format is in the options), the options `of_model` of the float network,
+# and the fractions that are pruned, with the options `again` of training after it.
 front() {
-  local directory=$1/$2 own=$networks/$2 preset model pair found pruned
+  local directory=$1/$2 own=$networks/$2 preset model pair found pruned format
   local kinds=(float) models=("$3")
   run "$own/fitted" quantize "$3" --front "$formats" --loss "$goal" "${search[@]}" "${data[@]}"
   found=$(pick front "$own/fitted") # apart, so that a failure ends the claim
@@ -71,8 +71,10 @@ front() {
     kinds+=("QAT, a format of PTQ, pruned by ${pair/ /, }") models+=("$pruned/pruned.safetensors")
   done
   for preset in "${presets[@]}"; do
+    format=(--set "quant.preset=$preset" "${kept[@]}")
+    [[ $preset != *.toml ]] || format=()
     run "$own/qat/$preset" train "${@:4}" "${of_model[@]}" "${data[@]}" --set "run.start=$3" \
-      --set "quant.preset=$preset" "${kept[@]}"
+      "${format[@]}"
     kinds+=("QAT, $preset") models+=("$own/qat/$preset/qat.safetensors")
   done
   run "$directory/eval/0" eval "$3" "${test_data[@]}"
