@@ -17,15 +17,8 @@ namespace {
 // Settings without effect in this pruning.
 void refuse_idle_in_prune(const Common& common, const pipeline::RunOptions& options,
                           const std::string& model) {
-  std::vector<pipeline::NetworkKind> networks;
-  const auto add = [&](const inference::Model& one) {
-    // An integer network is refused when it is read for pruning.
-    if (one.network() != nullptr) networks.push_back(pipeline::kind_of(*one.network()));
-  };
-  const inference::Model pruned = inference::Model::load(model);
-  add(pruned);
-  if (!options.prune.against.empty()) add(inference::Model::load(options.prune.against));
-  refuse_order_of_steps(common, pruned.preparation().has_value(), model);
+  const std::vector<pipeline::NetworkKind> networks = pipeline::networks_to_prune(model, options);
+  refuse_order_of_steps(common, inference::Model::load(model).preparation().has_value(), model);
   refuse_idle(common, [&](const std::string& key) {
     const std::string why = pipeline::idle_reason_in_prune(key, options, networks);
     if (!why.empty()) return why;

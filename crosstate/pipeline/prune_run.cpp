@@ -9,6 +9,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/numbers.h"
+#include "crosstate/inference/model.h"
 #include "crosstate/pipeline/data.h"
 #include "crosstate/prune/prune.h"
 #include "crosstate/train/evaluate.h"
@@ -248,6 +249,17 @@ void validate_prune(const RunOptions& options) {
                         " exceeds qat.epochs = " + std::to_string(options.qat.epochs) +
                         "; expected at least one epoch for each step");
   }
+}
+
+std::vector<NetworkKind> networks_to_prune(const std::string& file, const RunOptions& options) {
+  std::vector<NetworkKind> kinds;
+  const auto add = [&](const std::string& name) {
+    const inference::Model model = inference::Model::load(name);
+    if (model.network() != nullptr) kinds.push_back(kind_of(*model.network()));
+  };
+  add(file);
+  if (!options.prune.against.empty()) add(options.prune.against);
+  return kinds;
 }
 
 PruneSummary prune_model(const std::string& file, const RunOptions& options,

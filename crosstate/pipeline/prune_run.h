@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "crosstate/cost/memory.h"
+#include "crosstate/pipeline/idle.h"
 #include "crosstate/pipeline/options.h"
 #include "crosstate/pipeline/stages.h"
 #include "crosstate/prune/select.h"
@@ -43,6 +44,10 @@ struct PruneSummary : PipelineSummary {
 /// Throws Error as validate() does, and for settings that do not apply to pruning of a trained
 /// model.
 void validate_prune(const RunOptions& options);
+
+/// The networks that prune_model() prunes, of which the settings that have an effect depend: that of
+/// the file and that of prune.against. Integer networks, which it refuses, are left out.
+std::vector<NetworkKind> networks_to_prune(const std::string& file, const RunOptions& options);
 
 /// Prunes the model of a file at every point of RunOptions::prune and retrains each result by
 /// RunOptions::qat. A quantized model keeps its formats, with the noise of RunOptions::quant; a

@@ -118,12 +118,19 @@ std::string quantize(const std::string& file, const Settings& settings, const Me
   });
 }
 
-std::string prune(const std::string& file, const Settings& settings, const Memory* memory,
-                  const Place& place) {
+// `given`: settings of the data, which may include some without effect.
+std::string prune(const std::string& file, const Settings& given, const Settings& settings,
+                  const Memory* memory, const Place& place) {
+  Settings all = given;
+  all.insert(all.end(), settings.begin(), settings.end());
   pipeline::RunOptions options =
-      run_options(settings, pipeline::prune_settings(), "crosstate.Model.prune");
+      run_options(all, pipeline::prune_settings(), "crosstate.Model.prune");
   use(memory, options.data);
   return run("prune", place, [&](Session& session) {
+    const std::vector<pipeline::NetworkKind> networks = pipeline::networks_to_prune(file, options);
+    refuse_idle(settings, [&](const std::string& key) {
+      return pipeline::idle_reason_in_prune(key, options, networks);
+    });
     const pipeline::PruneSummary summary = pipeline::prune_model(file, options, session.context);
     nlohmann::json result = pipeline::to_json(summary);
     result["interrupted"] = summary.interrupted;
@@ -141,7 +148,7 @@ void bind_pipeline(nb::module_& m) {
         "place"_a);
   m.def("quantize", &quantize, "file"_a, "settings"_a, "memory"_a.none(), "search"_a,
         "preset_named"_a, "place"_a);
-  m.def("prune", &prune, "file"_a, "settings"_a, "memory"_a.none(), "place"_a);
+  m.def("prune", &prune, "file"_a, "given"_a, "settings"_a, "memory"_a.none(), "place"_a);
 }
 
 }  // namespace crosstate::python

@@ -608,7 +608,7 @@ class Model:
         ) as run:
             summary = json.loads(
                 _core.prune(
-                    file, [("run.seed", str(seed)), *data._settings, *wanted], data._memory,
+                    file, [("run.seed", str(seed)), *data._settings], wanted, data._memory,
                     run.place,
                 )
             )

@@ -216,6 +216,8 @@ def test_prunes(model: crosstate.Model, xy: Any) -> None:
     assert smaller.describe()["parameters"] < model.describe()["parameters"]
     points = model.prune_points(*xy, states=[0, 0.5], retrain=False)
     assert len(points) == 2
+    with pytest.raises(crosstate.Error, match="qat.epochs has no effect with prune.retrain = false"):
+        model.prune(*xy, states=0.5, retrain=False, qat__epochs=2)
 
 
 def test_options_are_those_of_the_field_list(xy: Any) -> None:
