@@ -347,6 +347,7 @@ namespace {
 
 pipeline::OutputDirectory open_directory(const Common& common, const std::string& command) {
   pipeline::OutputDirectory output(common.out, command, earlier_of(common));
+  output.keep({common.configs.begin(), common.configs.end()});
   require_writable_file((output.path() / (command + ".json")).string());
   say_about(output, common);
   return output;

@@ -42,13 +42,14 @@ std::string shown(const json& flat, const std::string& key) {
 }
 
 // Order in which differences are reported: settings first, then counts in the content that settings
-// name, and checksums of such content last; of these, in the order of the names.
+// name, and checksums of such content last; of these, those without a name, then in the order of
+// the names.
 std::pair<int, std::size_t> order_of(const json& before, const json& now, const std::string& key,
                                      const SettingNames& names) {
   const auto name = std::find_if(names.begin(), names.end(), [&](const auto& n) {
     return key == n.first || (n.first.ends_with('/') && key.starts_with(n.first));
   });
-  const auto place = static_cast<std::size_t>(name - names.begin());
+  const auto place = name == names.end() ? 0 : static_cast<std::size_t>(name - names.begin()) + 1;
   const std::string checksum = key.substr(0, key.rfind('/')) + "/checksum";
   if (key == checksum) return {2, place};
   return {before.contains(checksum) || now.contains(checksum) ? 1 : 0, place};

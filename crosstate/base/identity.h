@@ -27,13 +27,12 @@ std::uint32_t checksum(std::string_view bytes);
 /// be read.
 std::uint32_t file_checksum(const std::filesystem::path& path);
 
-/// Settings by the JSON pointer of the values of an identity that they determine. A pointer ending
-/// in
-/// "/" stands for all values below it, and so does its setting, which then ends in ".".
+/// Settings by the JSON pointer of the values of an identity that they determine. A pointer that
+/// ends in "/" stands for all values below it, and a setting that ends in "." for one of them each.
 using SettingNames = std::vector<std::pair<std::string, std::string>>;
 
 /// Throws CannotContinue (with `where`) naming the first value in which two identities differ, by
-/// the first of `names` that fits. null is no value.
+/// the first of `names` that fits; values without a name come first. null is no value.
 void require_same(const nlohmann::json& found, const nlohmann::json& expected,
                   const std::string& where, const SettingNames& names = {});
 

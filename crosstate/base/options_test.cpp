@@ -354,6 +354,7 @@ TEST_F(Options, BrokenTomlCarriesItsLine) {
   expect_line("[train]\n[run]\n\n[train]\n", 4);        // a repeated section
   expect_toml_error("[train]\nepochs = 3\n\n\"epochs\" = 4\n", 4,
                     "\"epochs\" is there twice, expected once");
+  expect_toml_error("  'a=b' = 1\n  'a=b' = 2\n", 2, "'a=b' is there twice, expected once");
   expect_toml_error("[train]\n[run]\n[train] # again\n", 3,
                     "[train] is there twice, expected once");
   expect_line("[train]\nepochs 3\n", 2);

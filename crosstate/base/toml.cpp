@@ -54,16 +54,22 @@ void take_version(toml::table& table, const std::string& path) {
   table.erase(found);
 }
 
-// The message for a key or table at a line (from 1) that is there for the second time.
-std::string set_twice(std::string_view text, std::size_t line) {
+// The message for a key or table at a line (from 1) that is there for the second time; `what` where
+// the line has more than one key.
+std::string set_twice(std::string_view text, std::size_t line, std::string_view what) {
   for (std::size_t skipped = 1; skipped < line; ++skipped) {
     text.remove_prefix(std::min(text.size(), text.find('\n') + 1));
   }
   text = text.substr(0, text.find('\n'));
-  const std::size_t end = text.find_first_of(text.starts_with('[') ? "]" : "=");
+  text.remove_prefix(std::min(text.size(), text.find_first_not_of(" \t")));
+  const bool is_table = text.starts_with('[');
+  if (text.find('{') != std::string_view::npos) return std::string(what);
+  std::size_t from = 0;  // of the end: behind a quoted key
+  if (text.starts_with('"') || text.starts_with('\'')) from = text.find(text.front(), 1);
+  const std::size_t end = is_table ? text.rfind(']') + 1 : text.find('=', from);
+  if (end == 0 || end == std::string_view::npos) return std::string(what);
   std::string key(text.substr(0, end));
   while (key.ends_with(' ') || key.ends_with('\t')) key.pop_back();
-  if (key.starts_with('[')) key += ']';
   return key + " is there twice, expected once";
 }
 
@@ -85,7 +91,7 @@ toml::table parse_toml_table(const std::string& text, const std::string& path) {
     const std::string_view what = error.description();
     const std::string again = what.find("cannot redefine") == std::string_view::npos
                                   ? std::string(what)
-                                  : set_twice(text, error.source().begin.line);
+                                  : set_twice(text, error.source().begin.line, what);
     fail(toml_place(path, error.source()), excerpt(again, 300));
   }
 }

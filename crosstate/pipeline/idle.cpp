@@ -185,12 +185,15 @@ void add_sites(Idle& idle, const RunOptions& options) {
   add_state(idle, options);
 }
 
-// Noise on weights in training, by its origin.
+// Noise on weights in training, by its origin. What cells of the recurrence store also decides the
+// units of their drive levels and of the noise of converters.
 void add_weight_noise(Idle& idle, const quant::QuantOptions& quant) {
   if (quant.device_noise == 0) idle.push_back({{"quant.chip_steps"}, "quant.device_noise = 0"});
-  if (quant.device_noise == 0 && quant.weight_noise == 0) {
-    idle.push_back({{"quant.noise_unit", "quant.noise_recurrence"},
-                    "quant.weight_noise = 0 and quant.device_noise = 0"});
+  if (quant.device_noise != 0 || quant.weight_noise != 0) return;
+  const std::string why = "quant.weight_noise = 0 and quant.device_noise = 0";
+  idle.push_back({{"quant.noise_unit"}, why});
+  if (quant.array.levels <= 1 && quant.array.noise_floor <= 0) {
+    idle.push_back({{"quant.noise_recurrence"}, why});
   }
 }
 

@@ -168,7 +168,9 @@ struct OutputDirectory::Inside {
   Earlier earlier;
   std::unique_ptr<FileLock> lock;
   std::set<std::string> commands;  // listed in crosstate.json
-  bool created = false, begun = false;
+  fs::path created;                // the topmost folder that was created for it; empty: none
+  bool begun = false;
+  std::vector<fs::path> kept = {};
 
   void check() {
     refuse_folders();
@@ -247,7 +249,10 @@ struct OutputDirectory::Inside {
     const std::regex pattern = pattern_of(files);
     std::vector<fs::path> old;
     visit_files(path, "", [&](const std::string& name) {
-      if (std::regex_match(name, pattern) && !is_one_of(path / name, inputs)) old.push_back(name);
+      const fs::path file = path / name;
+      if (std::regex_match(name, pattern) && !is_one_of(file, inputs) && !is_one_of(file, kept)) {
+        old.push_back(name);
+      }
       return true;
     });
     std::set<fs::path, std::greater<>> folders;  // inner folders first
@@ -279,7 +284,10 @@ OutputDirectory::OutputDirectory(fs::path path, std::string command, Earlier ear
   if (found == nullptr) throw std::logic_error("a command without known files: " + command);
   if (earlier == Earlier::kContinue && *found->resumes == 0) earlier = Earlier::kRefuse;
   std::error_code ignored;
-  const bool created = !fs::exists(path, ignored);
+  fs::path created;
+  for (fs::path at = path; !at.empty() && !fs::exists(at, ignored); at = at.parent_path()) {
+    if (at.has_filename()) created = at;
+  }
   make_writable_directory(path);
   inside_ =
       std::make_unique<Inside>(Inside{std::move(path), *found, earlier, nullptr, {}, created});
@@ -292,8 +300,15 @@ OutputDirectory::OutputDirectory(fs::path path, std::string command, Earlier ear
 OutputDirectory::~OutputDirectory() {
   if (inside_ == nullptr) return;
   inside_->lock.reset();  // removes its file
-  std::error_code not_empty;
-  if (inside_->created && !inside_->begun) fs::remove(inside_->path, not_empty);
+  if (inside_->created.empty() || inside_->begun) return;
+  fs::path at = inside_->path.has_filename() ? inside_->path : inside_->path.parent_path();
+  for (std::error_code not_empty; fs::remove(at, not_empty) && at != inside_->created;) {
+    at = at.parent_path();
+  }
+}
+
+void OutputDirectory::keep(const std::vector<fs::path>& files) {
+  inside_->kept.insert(inside_->kept.end(), files.begin(), files.end());
 }
 OutputDirectory::OutputDirectory(OutputDirectory&&) noexcept = default;
 OutputDirectory& OutputDirectory::operator=(OutputDirectory&&) noexcept = default;

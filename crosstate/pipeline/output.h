@@ -33,7 +33,8 @@ class OutputDirectory {
   /// that the command would write. demo may always replace its own runs.
   OutputDirectory(std::filesystem::path path, std::string command, Earlier earlier,
                   Guard guard = Guard::kLock);
-  /// Removes the directory if the object has created it, begin() was not called, and it is empty.
+  /// Removes the directory and its parents that the object has created, if begin() was not called
+  /// and they are empty.
   ~OutputDirectory();
   OutputDirectory(OutputDirectory&&) noexcept;
   OutputDirectory& operator=(OutputDirectory&&) noexcept;
@@ -42,6 +43,9 @@ class OutputDirectory {
 
   /// Whether the command has results here that it would continue.
   bool continues() const;
+
+  /// Files that begin() does not remove, in addition to its `inputs`.
+  void keep(const std::vector<std::filesystem::path>& files);
 
   /// A warning for the user if the file system has no locks; else empty.
   std::string note() const;

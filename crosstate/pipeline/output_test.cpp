@@ -178,6 +178,8 @@ TEST_F(Output, LeavesNoEmptyDirectoryBehind) {
     output.begin();
   }
   EXPECT_TRUE(fs::exists(directory_ / "new"));
+  { const OutputDirectory output(directory_ / "a" / "b" / "", "train", Earlier::kRefuse); }
+  EXPECT_FALSE(fs::exists(directory_ / "a"));
   { const OutputDirectory output(directory_, "eval", Earlier::kRefuse); }
   EXPECT_TRUE(fs::exists(directory_));  // was there before
 }
@@ -186,6 +188,15 @@ TEST_F(Output, NeverRemovesInputs) {
   leave("prune", {"pruned-1.safetensors", "pruned-2.safetensors"});
   replace("prune", {directory_ / "." / "pruned-1.safetensors", "", "absent"});
   EXPECT_THAT(files(), ElementsAre("crosstate.json", "pruned-1.safetensors"));
+}
+
+TEST_F(Output, NeverRemovesFilesToKeep) {
+  leave("quantize", {"ptq.toml", "ptq.safetensors"});
+  OutputDirectory output(directory_, "quantize", Earlier::kReplace);
+  output.keep({directory_ / "ptq.toml"});
+  output.begin();
+  EXPECT_TRUE(fs::exists(directory_ / "ptq.toml"));
+  EXPECT_FALSE(fs::exists(directory_ / "ptq.safetensors"));
 }
 
 TEST_F(Output, RemovesNothingBeforeItBegins) {

@@ -45,8 +45,8 @@ struct PruneSummary : PipelineSummary {
 /// model.
 void validate_prune(const RunOptions& options);
 
-/// The networks that prune_model() prunes, of which the settings that have an effect depend: that of
-/// the file and that of prune.against. Integer networks, which it refuses, are left out.
+/// The networks that prune_model() prunes, of which the settings that have an effect depend: that
+/// of the file and that of prune.against. Integer networks, which it refuses, are left out.
 std::vector<NetworkKind> networks_to_prune(const std::string& file, const RunOptions& options);
 
 /// Prunes the model of a file at every point of RunOptions::prune and retrains each result by

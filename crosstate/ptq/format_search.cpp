@@ -326,6 +326,8 @@ std::optional<FormatSearch::Config> FormatSearch::best_within(const std::vector<
     for (std::size_t attempt = 0; attempt < kAttempts; ++attempt) {
       Config found = fill(start, bytes);
       if (is_integer(found)) return found;
+      if (!fine_verdicts_.contains(found))
+        break;  // nothing was measured: the next would be the same
     }
   }
   return std::nullopt;

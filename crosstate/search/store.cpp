@@ -14,6 +14,7 @@
 #include "crosstate/base/format.h"
 #include "crosstate/base/identity.h"
 #include "crosstate/base/json.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate::search {
 namespace {
@@ -189,8 +190,8 @@ void Store::add(const std::vector<SweepPoint>& points) {
     for (const SweepPoint& point : points) {
       Statement find = inside_->statement("SELECT config FROM points WHERE point = ?");
       if (find.bind(point.name).step()) {
-        require_same(parse_json(find.text(0)), parse_json(point.config),
-                     inside_->path + ": point " + point.name);
+        require_same(train::without_former_settings(parse_json(find.text(0))),
+                     parse_json(point.config), inside_->path + ": point " + point.name);
         continue;
       }
       Statement insert = inside_->statement(

@@ -48,14 +48,21 @@ json describe(const std::vector<QuantStage>& stages) {
 
 // The identity of a run of an earlier version, in which networks without ranges had a range_rate.
 json renewed(json found, const json& expected) {
-  const json::json_pointer settings("/config/train"), rate("/options/range_rate");
-  if (found.contains(settings) && found[settings].is_object()) found[settings].erase("range_rate");
+  const json::json_pointer rate("/options/range_rate");
+  if (found.contains("config")) found["config"] = without_former_settings(found["config"]);
   const bool ranges = expected.at("parameters").contains("range.input");
   if (!ranges && found.contains(rate)) found[rate] = expected.at(rate);
   return found;
 }
 
 }  // namespace
+
+json without_former_settings(json config) {
+  if (config.is_object() && config.contains("train") && config["train"].is_object()) {
+    config["train"].erase("range_rate");
+  }
+  return config;
+}
 
 std::uint32_t checksum(const formats::Safetensors& content) {
   return crosstate::checksum(formats::format_safetensors(content));
@@ -89,8 +96,13 @@ void require_same_run(const json& found, const json& expected, const std::string
   const std::string stage = expected.at("stage");
   const json before = renewed(found, expected);
   const std::string section = stage == "float" || stage == "train" ? "train." : "qat.";
+  std::string epochs = section + "epochs";
+  if (stage.ends_with("-penalty")) epochs = "prune.penalty_epochs";
+  if (stage.find("-step") != std::string::npos) epochs = "the share of this step in qat.epochs";
   require_same(before, expected, where,
-               {{"/options/", section},
+               {{"/options/validation", "train.validation"},
+                {"/options/epochs", epochs},
+                {"/options/", section},
                 {"/teacher/weight", "qat.distill"},
                 {"/teacher/temperature", "qat.temperature"},
                 {"/teacher/streams", "qat.distill_streams"},

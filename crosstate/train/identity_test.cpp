@@ -34,5 +34,28 @@ TEST(TrainIdentity, RunsOfEarlierVersionsMayHaveARateOfRangesThatTheirNetworksLa
               ThrowsMessage<CannotContinue>(HasSubstr("qat.range_rate was 0.5")));
 }
 
+TEST(TrainIdentity, NamesTheSettingsThatDiffer) {
+  const auto expect = [](const std::string& stage, const json& before, const json& now,
+                         const std::string& message) {
+    const auto identity = [&](json values) {
+      values.update({{"stage", stage}, {"parameters", json::object()}});
+      return values;
+    };
+    EXPECT_THAT([&] { require_same_run(identity(before), identity(now), "x"); },
+                ThrowsMessage<CannotContinue>(HasSubstr("x: " + message)));
+  };
+  const json one = {{"options", {{"epochs", 1}, {"validation", 0.1}}}};
+  const json two = {{"options", {{"epochs", 2}, {"validation", 0.1}}}};
+  expect("float", one, two, "train.epochs was 1 and is now 2");
+  expect("qat", one, two, "qat.epochs was 1");
+  expect("pruned-penalty", one, two, "prune.penalty_epochs was 1");
+  expect("pruned-step2", one, two, "the share of this step in qat.epochs was 1");
+  expect("qat", one, {{"options", {{"epochs", 1}, {"validation", 0.2}}}},
+         "train.validation was 0.1 and is now 0.2");
+  json set = two;
+  set["config"]["model"]["states"] = 4;
+  expect("qat", one, set, "model.states was missing and is now 4");
+}
+
 }  // namespace
 }  // namespace crosstate::train

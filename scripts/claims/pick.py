@@ -34,7 +34,7 @@ def front(quantized):
 
 
 def cheapest(quantized):
-    return front(quantized)[-1]
+    return min(read(quantized / "quantize.json")["front"], key=lambda p: p["bytes"])["file"]
 
 
 def smallest(evaluated, *pruned):
