@@ -27,8 +27,8 @@ std::uint32_t checksum(std::string_view bytes);
 /// be read.
 std::uint32_t file_checksum(const std::filesystem::path& path);
 
-/// Settings by the JSON pointer of the values of an identity that they determine. A pointer that
-/// ends in "/" stands for all values below it, and a setting that ends in "." for one of them each.
+/// JSON pointers into an identity, and the settings that determine the values there. A pointer that
+/// ends in "/" matches every value below it; if its setting ends in ".", the key below is appended.
 using SettingNames = std::vector<std::pair<std::string, std::string>>;
 
 /// Throws CannotContinue (with `where`) naming the first value in which two identities differ, by

@@ -23,7 +23,7 @@ namespace crosstate::model {
 /// The format of the files of Network.
 inline constexpr FileFormat kNetworkFormat("crosstate network", 2, 2);
 
-/// In the metadata of a checkpoint of training, which without it would be the file of a network.
+/// Key in the metadata of a checkpoint of training, which tells it from the file of a network.
 inline constexpr const char* kCheckpointKey = "train.history";
 
 /// Properties of a network that are determined by the data.

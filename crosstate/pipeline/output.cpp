@@ -307,9 +307,6 @@ OutputDirectory::~OutputDirectory() {
   }
 }
 
-void OutputDirectory::keep(const std::vector<fs::path>& files) {
-  inside_->kept.insert(inside_->kept.end(), files.begin(), files.end());
-}
 OutputDirectory::OutputDirectory(OutputDirectory&&) noexcept = default;
 OutputDirectory& OutputDirectory::operator=(OutputDirectory&&) noexcept = default;
 
@@ -318,6 +315,10 @@ const fs::path& OutputDirectory::path() const { return inside_->path; }
 bool OutputDirectory::continues() const {
   return inside_->earlier == Earlier::kContinue &&
          first_match(inside_->path, inside_->command.resumes).has_value();
+}
+
+void OutputDirectory::keep(const std::vector<fs::path>& files) {
+  inside_->kept.insert(inside_->kept.end(), files.begin(), files.end());
 }
 
 std::string OutputDirectory::note() const { return inside_->lock ? inside_->lock->note() : ""; }

@@ -49,8 +49,8 @@ struct QuantizeSummary : PipelineSummary {
 };
 
 /// Writes ptq.safetensors and, if the network can be converted, ptq.integer.safetensors to the
-/// directory, and of ptq.front a front-BYTES.safetensors for each format; of a search with a .toml
-/// beside each, which has the settings of its format. Throws Error for a model
+/// directory, and of ptq.front a front-BYTES.safetensors for each format. A search writes the
+/// settings of each format to a .toml of the same name. Throws Error for a model
 /// that is quantized already or does not fit the data and, with a search, for layer norms, sites in
 /// floating point, an empty validation share, and a goal that no format meets. A request to stop
 /// ends it before the next pass over a batch

@@ -19,7 +19,8 @@ quick() {
 
 # The networks of the configurations; that of sequential MNIST is in models/.
 full() {
-  local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4) fractions again of_model=() float
+  local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4) fractions again float
+  local of_model=()
   fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5" "0.9375 0.6")
   again=(--config "$root/configs/fsdd.toml" --set qat.epochs=80)
   [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"

@@ -9,7 +9,8 @@ quick() {
   run "$1/sweep" sweep "$file"
   run "$networks/float" train --config "$root/configs/smnist-small.toml" "${sample[@]}" \
     "${small[@]}" "${floats[@]}" --set run.quantize=false
-  bits "$1" "$networks/float/float.safetensors" "${sample[@]}" "${held_out[@]}" -- "${small[@]}" "${rounded[@]}"
+  bits "$1" "$networks/float/float.safetensors" "${sample[@]}" "${held_out[@]}" -- "${small[@]}" \
+    "${rounded[@]}"
 }
 
 full() {
