@@ -120,7 +120,7 @@ TEST_F(CliData, PartsBesideClassesAreRefused) {
   write_folders("set/TEST", {"yes", "no"});
   ASSERT_EQ(train("set", "out").code, 0);
   EXPECT_THAT(exact_json_text(summary("out")["data"]),
-              AllOf(HasSubstr("train: 22"), HasSubstr("test: 24")));
+              AllOf(HasSubstr("train: 20"), HasSubstr("test: 24")));
   write_folders("set", {"maybe"});
   const Result mixed = train("set", "mixed");
   EXPECT_EQ(mixed.code, 2);

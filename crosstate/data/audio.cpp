@@ -169,6 +169,7 @@ AudioSets read_audio(const fs::path& directory, const DataOptions& options) {
   }
   for (Recordings* part : {&sets.train, &sets.validation, &sets.test}) {
     part->sample_rate = sample_rate;
+    part->by_speaker = !found.by_names;
   }
   if (!options.test_speaker.empty() && sets.test.items.empty()) {
     split_speaker(sets.train, options.test_speaker);  // throws an error that lists the speakers

@@ -32,9 +32,10 @@ Sound read_sound(const std::filesystem::path& path, double longest);
 ///
 /// Layout "folders": one folder per class. If the lists testing_list.txt and validation_list.txt of
 /// Speech Commands exist, they define the parts; otherwise the test set is a share test_share,
-/// chosen by a hash of the file name. A name with "_nohash_" begins with its speaker, as in Speech
-/// Commands; the hash is then that of the speaker, so that no speaker is in both parts. Folders
-/// whose names begin with "_" or "." are not classes.
+/// chosen by a hash of the file name. A name with "_nohash_" has its speaker before that, as in
+/// Speech Commands, behind the last "_" if there is one ("bed_3efef882_nohash_0"); the hash is then
+/// that of the speaker, so that no speaker is in both parts, and split_validation() holds out whole
+/// speakers, too. Folders whose names begin with "_" or "." are not classes.
 ///
 /// If every folder of the directory is a part by its name (train, training; val, valid, validation,
 /// dev, development; test, testing, eval, evaluation; in any case, also followed by "set" or

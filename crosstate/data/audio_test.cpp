@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <set>
 
 #include "crosstate/base/error.h"
@@ -249,6 +250,24 @@ TEST_F(AudioTest, KeepsSpeakersOfSpeechCommandsTogether) {
   EXPECT_FALSE(train.empty());
   EXPECT_FALSE(test.empty());
   for (const std::string& speaker : test) EXPECT_FALSE(train.contains(speaker)) << speaker;
+}
+
+// As in sets that join the words of other classes into one.
+TEST_F(AudioTest, FindsTheSpeakerBehindTheWord) {
+  sounds_.write("yes/3efef882_nohash_0.wav", noise(20, 1));
+  sounds_.write("unknown/bed_3efef882_nohash_0.wav", noise(20, 1));
+  sounds_.write("unknown/bed_0a7c2a8d_nohash_1.wav", noise(20, 1));
+  sounds_.write("silence/7.wav", noise(20, 1));
+  DataOptions options;
+  options.test_share = 0;
+  std::map<std::string, std::string> speakers;
+  const AudioSets sets = read_audio(sounds_.path(), options);
+  for (const Recording& item : sets.train.items) speakers[item.name] = item.speaker;
+  EXPECT_EQ(speakers.at("yes/3efef882_nohash_0.wav"), "3efef882");
+  EXPECT_EQ(speakers.at("unknown/bed_3efef882_nohash_0.wav"), "3efef882");
+  EXPECT_EQ(speakers.at("unknown/bed_0a7c2a8d_nohash_1.wav"), "0a7c2a8d");
+  EXPECT_EQ(speakers.at("silence/7.wav"), "");
+  EXPECT_TRUE(sets.train.by_speaker);
 }
 
 TEST_F(AudioTest, TakesTrainAndTestFoldersAsTheyAre) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/lists.h"
 #include "crosstate/data/options.h"
 #include "crosstate/task/task.h"
 
@@ -20,14 +21,8 @@ std::vector<std::string> kept_classes(const std::string& setting,
   };
   for (const std::string& label : wanted) {
     if (in(classes, label)) continue;
-    constexpr std::size_t kNamed = 12;
-    std::string known;
-    for (std::size_t i = 0; i < classes.size() && i < kNamed; ++i) {
-      known += (i == 0 ? "" : ", ") + excerpt(classes[i]);
-    }
-    if (classes.size() > kNamed) known += ", ... (" + std::to_string(classes.size()) + " in all)";
     fail(where, "data.classes = \"" + excerpt(setting) + "\", but there is no class \"" +
-                    excerpt(label) + "\"; expected some of " + known);
+                    excerpt(label) + "\"; expected some of " + listing(classes));
   }
   std::vector<std::string> kept;
   for (const std::string& name : classes) {

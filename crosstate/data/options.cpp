@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/lists.h"
 #include "crosstate/base/numbers.h"
 
 namespace crosstate::data {
@@ -226,20 +227,11 @@ std::vector<IndexRange> parse_indices(const std::string& text) {
 }
 
 std::vector<std::string> parse_classes(const std::string& text) {
-  const char separator = text.find(',') == std::string::npos ? ' ' : ',';
-  std::vector<std::string> labels;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(separator, begin), text.size());
-    const std::size_t first = std::min(text.find_first_not_of(' ', begin), end);
-    if (first < end) {
-      std::string label = text.substr(first, text.find_last_not_of(' ', end - 1) + 1 - first);
-      if (std::find(labels.begin(), labels.end(), label) != labels.end()) {
-        fail("options", "data.classes = \"" + excerpt(text) + "\" has \"" + excerpt(label) +
-                            "\" twice, expected every label once");
-      }
-      labels.push_back(std::move(label));
-    }
-    begin = end + 1;
+  const std::vector<std::string> labels = split_list(text);
+  for (auto label = labels.begin(); label != labels.end(); ++label) {
+    if (std::find(labels.begin(), label, *label) == label) continue;
+    fail("options", "data.classes = \"" + excerpt(text) + "\" has \"" + excerpt(*label) +
+                        "\" twice, expected every label once");
   }
   if (labels.size() == 1) {
     fail("options", "data.classes = \"" + excerpt(text) +

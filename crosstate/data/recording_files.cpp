@@ -15,6 +15,7 @@
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
 #include "crosstate/base/hash.h"
+#include "crosstate/base/lists.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/base/utf8.h"
 
@@ -36,17 +37,6 @@ std::string lower(std::string text) {
 
 bool is_passed_over(const std::string& name) {
   return name.starts_with('_') || name.starts_with('.');
-}
-
-template <class Set>
-std::string joined(const Set& names) {
-  std::string text;
-  std::size_t named = 0;
-  for (const std::string& name : names) {
-    if (++named > kNamed) return text + ", ... (" + std::to_string(names.size()) + " in all)";
-    text += (text.empty() ? "" : ", ") + as_utf8(name);
-  }
-  return text;
 }
 
 std::string count_of(std::size_t count, const std::string& what) {
@@ -180,7 +170,11 @@ RecordingFile folder_file(const fs::path& path, double test_share) {
   const std::string stem = path.stem().string();
   const std::size_t speaker_end = stem.find(kAfterSpeaker);
   RecordingFile file{path, label + '/' + path.filename().string(), label, "", Part::kTrain};
-  if (speaker_end != std::string::npos) file.speaker = stem.substr(0, speaker_end);
+  if (speaker_end != std::string::npos) {
+    // Sets that join words into one class often put the word in front: "bed_3efef882_nohash_0".
+    file.speaker = stem.substr(0, speaker_end);
+    file.speaker.erase(0, file.speaker.rfind('_') + 1);
+  }
   const std::string& who = file.speaker.empty() ? file.name : file.speaker;
   const double place = static_cast<double>(name_hash(who) >> 11) * 0x1p-53;
   file.part = place < test_share ? Part::kTest : Part::kTrain;
@@ -247,8 +241,8 @@ std::vector<PartFolder> find_parts(const Folder& top) {
   }
   if (!filled) return {};
   if (!others.empty()) {
-    fail(top.path.string(), "folders of parts (" + joined(names) + ") beside other folders (" +
-                                joined(others) +
+    fail(top.path.string(), "folders of parts (" + listing(names, kNamed) +
+                                ") beside other folders (" + listing(others, kNamed) +
                                 "), expected only parts or only classes; data.layout = \"classes\" "
                                 "makes every folder a class");
   }
@@ -262,7 +256,7 @@ std::vector<PartFolder> find_parts(const Folder& top) {
   }
   if (!top.sounds.empty() && !first.contains(Part::kTrain)) {
     fail(top.path.string(), count_of(top.sounds.size(), "recording") +
-                                " beside folders of parts (" + joined(names) +
+                                " beside folders of parts (" + listing(names, kNamed) +
                                 "), expected the training recordings in a folder train");
   }
   return parts;
@@ -496,30 +490,32 @@ class Finder {
     for (const RecordingFile& file : result_.files) used_.insert(file.path.native());
     walk(top_, false, false);
     if (passed_over_.count > 0) {
-      note(count_of(passed_over_.count, "recording") + " in " + joined(passed_over_.places) +
+      note(count_of(passed_over_.count, "recording") + " in " +
+           listing(passed_over_.places, kNamed) +
            " not used: folders that begin with _ or . are not classes");
     }
     if (below_class_.count > 0) {
-      note(count_of(below_class_.count, "recording") + " in " + joined(below_class_.places) +
+      note(count_of(below_class_.count, "recording") + " in " +
+           listing(below_class_.places, kNamed) +
            " not used: in subfolders of the class folders, expected directly in them");
     }
     if (beside_.count > 0) {
-      note(count_of(beside_.count, "recording") + " in " + joined(beside_.places) +
+      note(count_of(beside_.count, "recording") + " in " + listing(beside_.places, kNamed) +
            " not used: beside the " +
            (classes_.empty() ? "the files label_speaker_n, which are the set"
                              : "the folders of the classes, which are the set"));
     }
     if (hidden_.count > 0) {
-      note(count_of(hidden_.count, "recording") + " in " + joined(hidden_.places) +
+      note(count_of(hidden_.count, "recording") + " in " + listing(hidden_.places, kNamed) +
            " not used: names that begin with .");
     }
     if (foreign_.count > 0) {
       note(count_of(foreign_.count, "file") + " not used: neither .wav nor .flac but " +
-           joined(foreign_.places));
+           listing(foreign_.places, kNamed));
     }
     if (unreadable_.count > 0) {
       note(count_of(unreadable_.count, "folder") + " not searched: unreadable or more than " +
-           std::to_string(kDeepest) + " folders deep: " + joined(unreadable_.places));
+           std::to_string(kDeepest) + " folders deep: " + listing(unreadable_.places, kNamed));
     }
   }
 

@@ -1,9 +1,13 @@
 #include "crosstate/data/recordings.h"
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/lists.h"
+#include "crosstate/base/random.h"
 #include "crosstate/data/dataset.h"
 
 namespace crosstate::data {
@@ -22,19 +26,38 @@ std::string speakers_of(const Recordings& set) {
   for (const Recording& item : set.items) speakers.insert(item.speaker);
   speakers.erase("");
   if (speakers.empty()) return "no recording has a known speaker";
-  std::string text;
-  std::size_t named = 0;
-  for (const std::string& speaker : speakers) {
-    if (++named > kNamed) return text + ", ... (" + std::to_string(speakers.size()) + " in all)";
-    text += (text.empty() ? "expected one of " : ", ") + speaker;
+  return "expected one of " + listing(speakers, kNamed);
+}
+
+// Rows of each speaker, in the order of the names.
+using RowsOf = std::map<std::string, std::vector<std::uint32_t>>;
+
+// Marks the rows of randomly chosen speakers, as many as reach the share of all these rows.
+void hold_out_speakers(const RowsOf& speakers, double share, std::uint64_t seed,
+                       std::vector<bool>& held_out) {
+  std::vector<const std::vector<std::uint32_t>*> order;
+  std::size_t rows = 0;
+  for (const auto& [speaker, of_speaker] : speakers) {
+    order.push_back(&of_speaker);
+    rows += of_speaker.size();
   }
-  return text;
+  Random random(seed, Stream::kSplit, 0, 1);
+  for (std::size_t i = order.size(); i > 1; --i) {
+    std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
+  }
+  order.pop_back();  // one speaker remains in any case
+  std::size_t held = 0;
+  for (const std::vector<std::uint32_t>* of_speaker : order) {
+    if (static_cast<double>(held) >= share * static_cast<double>(rows)) break;
+    for (const std::uint32_t row : *of_speaker) held_out[row] = true;
+    held += of_speaker->size();
+  }
 }
 
 }  // namespace
 
 Recordings select(const Recordings& set, std::span<const std::uint32_t> order, std::string name) {
-  Recordings result{std::move(name), set.sample_rate, {}, set.classes};
+  Recordings result{std::move(name), set.sample_rate, {}, set.classes, set.by_speaker};
   result.items.reserve(order.size());
   for (const std::uint32_t row : order) {
     if (row >= set.items.size()) {
@@ -47,9 +70,31 @@ Recordings select(const Recordings& set, std::span<const std::uint32_t> order, s
 }
 
 RecordingsSplit split_validation(const Recordings& set, double share, std::uint64_t seed) {
+  RowsOf speakers;
+  if (set.by_speaker) {
+    for (std::size_t i = 0; i < set.items.size(); ++i) {
+      speakers[set.items[i].speaker].push_back(static_cast<std::uint32_t>(i));
+    }
+    speakers.erase("");
+  }
+  const bool divides_speakers = speakers.size() > 1;
+  std::vector<std::uint32_t> rows;  // that are held out by class
   std::vector<std::int32_t> labels;
-  for (const Recording& item : set.items) labels.push_back(item.label);
-  return apply(set, split_rows(labels, set.classes.size(), share, seed, set.name));
+  for (std::size_t i = 0; i < set.items.size(); ++i) {
+    if (divides_speakers && !set.items[i].speaker.empty()) continue;
+    rows.push_back(static_cast<std::uint32_t>(i));
+    labels.push_back(set.items[i].label);
+  }
+  std::vector<bool> held_out(set.items.size(), false);
+  const RowSplit by_class = split_rows(labels, set.classes.size(), share, seed, set.name);
+  for (const std::uint32_t row : by_class.validation) held_out[rows[row]] = true;
+  if (divides_speakers) hold_out_speakers(speakers, share, seed, held_out);
+
+  RowSplit split;
+  for (std::size_t i = 0; i < set.items.size(); ++i) {
+    (held_out[i] ? split.validation : split.train).push_back(static_cast<std::uint32_t>(i));
+  }
+  return apply(set, split);
 }
 
 RecordingsSplit split_speaker(const Recordings& set, const std::string& speaker) {

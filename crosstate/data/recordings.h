@@ -21,18 +21,25 @@ struct Recordings {
   int sample_rate = 0;  // Hz, of all recordings
   std::vector<Recording> items;
   std::vector<std::string> classes;  // names by label
+  bool by_speaker = false;           // parts divide the speakers, not the recordings of a speaker
 };
 
 /// The recordings `order[...]`, in that order. Throws Error for an index outside the set.
 Recordings select(const Recordings& set, std::span<const std::uint32_t> order, std::string name);
 
-/// Splits `set` into (rest, held out), both in the order of the set: by a class-balanced share as
-/// in split_validation(), or by speaker. Throws Error for a share outside [0, 1) and for a speaker
-/// who is not in the set (the message lists the speakers of the set).
+/// A set as (rest, held out), both in the order of the set.
 struct RecordingsSplit {
   Recordings train, validation;
 };
+
+/// Holds out a share of every class, chosen by the seed, as split_rows() does. With by_speaker and
+/// at least two speakers, whole speakers are held out instead, chosen by the seed, until their
+/// recordings reach the share or one speaker remains; recordings without a speaker are held out by
+/// class as above. Throws Error for a share outside [0, 1).
 RecordingsSplit split_validation(const Recordings& set, double share, std::uint64_t seed);
+
+/// Holds out one speaker. Throws Error for a speaker who is not in the set; the message lists those
+/// who are.
 RecordingsSplit split_speaker(const Recordings& set, const std::string& speaker);
 
 }  // namespace crosstate::data

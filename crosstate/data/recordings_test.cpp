@@ -90,6 +90,62 @@ TEST(RecordingsSplits, FollowTheSeed) {
   EXPECT_THAT([&] { split_validation(set, 1, 9); }, ThrowsMessage<Error>(HasSubstr("tones")));
 }
 
+// 60 recordings of 12 speakers, five each, and a silent class without speakers.
+Recordings spoken_set() {
+  Recordings set = reference::tone_set(80, 5);
+  set.by_speaker = true;
+  for (std::size_t i = 0; i < set.items.size(); ++i) {
+    set.items[i].speaker = i < 60 ? "s" + std::to_string(i % 12) : "";
+    set.items[i].label = i < 60 ? static_cast<std::int32_t>(i % 2) : 2;
+  }
+  return set;
+}
+
+TEST(RecordingsSplits, HoldOutWholeSpeakers) {
+  const Recordings set = spoken_set();
+  const RecordingsSplit split = split_validation(set, 0.2, 9);
+  std::set<std::string> trained, held_out;
+  std::size_t silent = 0;
+  for (const Recording& item : split.train.items) trained.insert(item.speaker);
+  for (const Recording& item : split.validation.items) {
+    if (item.speaker.empty()) {
+      ++silent;
+    } else {
+      held_out.insert(item.speaker);
+      EXPECT_FALSE(trained.contains(item.speaker)) << item.name;
+    }
+  }
+  EXPECT_EQ(held_out.size(), 3u) << "the first number of speakers with at least a fifth";
+  EXPECT_EQ(silent, 4u) << "a fifth of the recordings without a speaker";
+  EXPECT_EQ(split.train.items.size() + split.validation.items.size(), set.items.size());
+  EXPECT_TRUE(split.train.by_speaker);
+
+  EXPECT_EQ(names(split.validation), names(split_validation(set, 0.2, 9).validation));
+  EXPECT_NE(names(split.validation), names(split_validation(set, 0.2, 10).validation));
+  EXPECT_TRUE(split_validation(set, 0, 9).validation.items.empty());
+  EXPECT_THAT([&] { split_validation(set, 1, 9); }, ThrowsMessage<Error>(HasSubstr("tones")));
+}
+
+TEST(RecordingsSplits, LeaveOneSpeakerInEachPart) {
+  const Recordings set = spoken_set();
+  const auto speakers = [](const Recordings& part) {
+    std::set<std::string> known;
+    for (const Recording& item : part.items) known.insert(item.speaker);
+    known.erase("");
+    return known.size();
+  };
+  EXPECT_EQ(speakers(split_validation(set, 0.999, 9).train), 1u);
+  EXPECT_EQ(speakers(split_validation(set, 0.001, 9).validation), 1u);
+}
+
+TEST(RecordingsSplits, DivideTheRecordingsOfASingleSpeaker) {
+  Recordings set = reference::tone_set(60, 5);
+  for (Recording& item : set.items) item.speaker = "ann";
+  const std::vector<std::string> expected = names(split_validation(set, 0.3, 9).validation);
+  set.by_speaker = true;
+  EXPECT_EQ(names(split_validation(set, 0.3, 9).validation), expected);
+}
+
 TEST(RecordingsSplits, ListSomeOfManySpeakers) {
   Recordings set = reference::tone_set(12, 5);
   for (std::size_t i = 0; i < set.items.size(); ++i) {

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string_view>
@@ -16,6 +15,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/data/audio.h"
 #include "crosstate/data/wav_input.h"
 
@@ -28,11 +28,7 @@ constexpr sf_count_t kChunk = 4096;  // frames
 constexpr int kMostChannels = 64;
 constexpr int kHighestRate = 1'000'000;  // Hz
 
-std::string seconds_text(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g s", seconds);
-  return text;
-}
+std::string seconds_text(double seconds) { return rounded_text(seconds, 4) + " s"; }
 
 // --- the file, with a corrected header
 // ---------------------------------------------------------------------------------
