@@ -179,8 +179,8 @@ bool GroupPass::judge(std::size_t sequence, std::size_t read, const LossOptions&
   if (readout.outputs() == 0) return false;
   const std::span<const float> target = batch_.target(sequence, read);
   if (every_step_ && !task::counts(target)) return false;
-  task::TaskLoss options{
-      loss.label_smoothing, loss.weights, {}, loss.distillation, loss.temperature};
+  task::TaskLoss options{loss.label_smoothing, loss.weights,     {},
+                         loss.distillation,    loss.temperature, loss.offsets};
   if (!loss.teacher.empty()) {
     options.teacher = loss.teacher.subspan((sequence * reads() + read) * K_, K_);
   }

@@ -47,6 +47,7 @@ struct LossOptions {
   const Network* stream_teacher = nullptr;
   double stream_weight = 0;
   std::span<const double> weights = {};  // of categories; empty: all 1
+  std::span<const double> offsets = {};  // as in task::TaskLoss
 };
 
 struct BatchResult {
@@ -107,20 +108,27 @@ class Network {
 
   /// Chooses every range from the batches and enables quantization in evaluate() and train_step().
   /// Activation ranges become parameters of group kRange. Batch norms may be kept for training and
-  /// folded afterwards, if every row of weights has its own scale.
+  /// folded afterwards, if every row of weights has its own scale. Throws Error, and changes
+  /// nothing, if the network overflows on the batches, and without sequences unless only weights
+  /// are quantized, without bias correction.
   void quantize(const quant::QuantOptions& options, std::span<const data::Batch> calibration,
                 ThreadPool& pool);
   /// The same with ranges from observers that have been measured in this network (model/pass.h;
-  /// with histograms if a range needs them), and without bias correction.
+  /// with histograms if a range needs them; else Error), and without bias correction.
   void quantize(const quant::QuantOptions& options, const Observers& observers);
-  /// Changes the formats. Ranges of sites whose codes change are chosen from the batches, observed
-  /// with the present weights and without quantization at those sites; everything else keeps its
-  /// value. Returns the indices of the range parameters that were chosen again. Throws Error for a
-  /// network that is not quantized.
+  /// Changes the formats. Ranges of sites with other settings than before, apart from whether the
+  /// range is learned, are chosen from the batches, observed with the present weights and without
+  /// quantization at those sites. These include the steps of all states if anything changes in
+  /// their settings, be it only their rounding or residue: steps are not trained, and the present
+  /// weights may have other states than those they were chosen for. Everything else keeps its
+  /// value. Returns the indices of the range parameters that were chosen again. Throws Error, and
+  /// changes nothing, for a network that is not quantized or overflows on the batches, and without
+  /// sequences if there is something to choose from them.
   std::vector<std::size_t> requantize(const quant::QuantOptions& options,
                                       std::span<const data::Batch> calibration, ThreadPool& pool);
   /// Chooses the steps of all states from the batches, observed without rounding of states. Throws
-  /// Error for a network that is not quantized.
+  /// Error for a network that is not quantized or overflows and, if states are rounded, without
+  /// sequences.
   void measure_states(std::span<const data::Batch> batches, ThreadPool& pool);
   /// Moves parameters and running statistics towards those of a network of the same shapes: v +=
   /// share (v' - v). Throws Error for other shapes.

@@ -340,8 +340,8 @@ RunData load_run_data(const RunOptions& options, ThreadPool& pool) {
     set->validate();
   }
   check_targets(data.training, options.data, data.notes);
-  if (options.start.empty()) train::require_effect(options.train, *readout.task, "train");
-  if (options.quantize) train::require_effect(options.qat, *readout.task, "qat");
+  if (options.start.empty()) train::require_effect(options.train, readout, "train");
+  if (options.quantize) train::require_effect(options.qat, readout, "qat");
   return data;
 }
 
@@ -415,7 +415,7 @@ RunData load_model_data(const RunOptions& given,
     }
   }
   check_targets(data.training, options.data, data.test.notes);
-  train::require_effect(options.qat, *data.training.readout.task, "qat");
+  train::require_effect(options.qat, data.training.readout, "qat");
   return data;
 }
 

@@ -305,6 +305,9 @@ TEST_F(RunDataTest, RefusesSettingsOfCategoriesInRegression) {
   EXPECT_NO_THROW(load_run_data(options_, pool_));
   options_.train.class_weights = train::ClassWeights::kBalanced;
   expect_refused("train.class_weights = \"balanced\" has no effect on regression");
+  options_.train.class_weights = train::ClassWeights::kNone;
+  options_.train.class_offsets = "yes=1";
+  expect_refused("train.class_offsets has no effect on regression");
   options_.start = "float.safetensors";
   EXPECT_NO_THROW(load_run_data(options_, pool_));
 }

@@ -385,7 +385,7 @@ void add_training(Idle& idle, const RunOptions& options, const Treatment& work) 
     idle.push_back({{"qat.range_rate"}, why});
   }
   if (options.qat.distill == 1) {
-    idle.push_back({{"qat.label_smoothing", "qat.class_weights"},
+    idle.push_back({{"qat.label_smoothing", "qat.class_weights", "qat.class_offsets"},
                     "qat.distill = 1, with which the loss is that of the teacher alone"});
   }
   if (options.qat.distill == 0) {

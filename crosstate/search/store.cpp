@@ -165,6 +165,21 @@ struct Store::Inside {
     return names;
   }
 
+  // `row` is a row of `table`, for example "point a=1".
+  std::string place(const std::string& table, const std::string& row) const {
+    return path + ": table " + table + ", " + row;
+  }
+
+  // A stored value. What is damaged does not belong to the present inputs either.
+  json stored(const std::string& text, const std::string& where) const {
+    json value = try_parse_json(text);
+    if (value.is_object()) return value;
+    throw CannotContinue(where + ": expected a JSON object, found \"" + excerpt(text) + '"');
+  }
+  json config(const std::string& text, const std::string& point) const {
+    return stored(text, place("points", "config of " + point));
+  }
+
   std::string meta(const std::string& key) const {
     Statement find = statement("SELECT value FROM meta WHERE key = ?");
     return find.bind(key).step() ? find.text(0) : "";
@@ -190,8 +205,10 @@ void Store::add(const std::vector<SweepPoint>& points) {
     for (const SweepPoint& point : points) {
       Statement find = inside_->statement("SELECT config FROM points WHERE point = ?");
       if (find.bind(point.name).step()) {
-        require_same(train::without_former_settings(parse_json(find.text(0))),
-                     parse_json(point.config), inside_->path + ": point " + point.name);
+        const json found = inside_->config(find.text(0), point.name);
+        const json expected = parse_json(point.config);
+        require_same(train::in_this_version(found, expected), expected,
+                     inside_->path + ": point " + point.name);
         continue;
       }
       Statement insert = inside_->statement(
@@ -247,6 +264,10 @@ std::vector<StoredPoint> Store::points() const {
   return rows;
 }
 
+json Store::config_of(const StoredPoint& point) const {
+  return inside_->config(point.config, point.name);
+}
+
 std::optional<double> Store::time_of(const std::string& task) const {
   Statement find = inside_->statement("SELECT seconds FROM times WHERE task = ?");
   if (!find.bind(task).step()) return std::nullopt;
@@ -256,7 +277,8 @@ std::optional<double> Store::time_of(const std::string& task) const {
 void Store::require_identity(const json& identity) {
   const std::string found = inside_->meta("identity");
   if (!found.empty()) {
-    require_same(parse_json(found), identity, inside_->path);
+    require_same(inside_->stored(found, inside_->place("meta", "identity")), identity,
+                 inside_->path);
     return;
   }
   inside_->statement("INSERT INTO meta VALUES('identity', ?)")
@@ -278,6 +300,10 @@ void Store::record_proxy(const std::string& scope, const std::string& genome,
       .bind(genome)
       .bind(measures)
       .step();
+}
+
+std::string Store::place_of_proxy(const std::string& scope, const std::string& genome) const {
+  return inside_->place("proxies", "scope \"" + scope + "\", genome \"" + genome + '"');
 }
 
 }  // namespace crosstate::search

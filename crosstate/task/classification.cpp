@@ -1,7 +1,6 @@
 // Classification: softmax and cross-entropy. A target is the index of the class.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -17,12 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-std::string number(double value, const char* format) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
 
 // log sum exp(z / T).
 double log_total(std::span<const float> logits, double temperature) {
@@ -46,6 +39,15 @@ double distillation(std::span<const float> logits, const TaskLoss& options,
     if (!slope.empty()) slope[k] += options.distillation * t * (std::exp(log_student) - wanted);
   }
   return options.distillation * t * t * divergence;
+}
+
+// Empty without offsets.
+std::vector<float> minus_offsets(std::span<const float> logits, std::span<const double> offsets) {
+  std::vector<float> shifted;
+  for (std::size_t k = 0; k < offsets.size(); ++k) {
+    shifted.push_back(static_cast<float>(logits[k] - offsets[k]));
+  }
+  return shifted;
 }
 
 std::size_t label_of(std::span<const float> target) { return static_cast<std::size_t>(target[0]); }
@@ -151,7 +153,7 @@ class Classification : public Task {
     if (label >= 0 && label < static_cast<float>(readout.outputs()) && label == std::trunc(label)) {
       return "";
     }
-    return "label " + number(label, "%g") + ", but the set has " +
+    return "label " + rounded_text(label, 6) + ", but the set has " +
            std::to_string(readout.outputs()) + " classes, numbered from 0";
   }
 
@@ -189,19 +191,22 @@ class Classification : public Task {
 
   /// weight (1 - w) cross-entropy(label, smoothed) + w T^2 KL(teacher || logits), both
   /// distributions of the second term at temperature T (Hinton et al., arXiv 1503.02531); w = 0
-  /// without a teacher.
+  /// without a teacher. The first term is that of the logits minus the offsets, the second that of
+  /// the logits: a teacher trained with the same offsets contains them.
   double loss(const Readout&, std::span<const float> logits, std::span<const float> target,
               const TaskLoss& options, std::span<double> slope) const override {
     const std::size_t label = label_of(target);
-    const double total = log_total(logits, 1);
+    const std::vector<float> shifted = minus_offsets(logits, options.offsets);
+    const std::span<const float> z = shifted.empty() ? logits : shifted;
+    const double total = log_total(z, 1);
     const double off = options.label_smoothing / static_cast<double>(logits.size());
     double share = options.teacher.empty() ? 1 : 1 - options.distillation;
     if (!options.weights.empty()) share *= options.weights[label];
     double entropy = 0;
     for (std::size_t k = 0; k < logits.size(); ++k) {
       const double wanted = off + (k == label ? 1 - options.label_smoothing : 0);
-      entropy -= wanted * (logits[k] - total);
-      if (!slope.empty()) slope[k] = share * (std::exp(logits[k] - total) - wanted);
+      entropy -= wanted * (z[k] - total);
+      if (!slope.empty()) slope[k] = share * (std::exp(z[k] - total) - wanted);
     }
     if (options.teacher.empty()) return share * entropy;
     return share * entropy + distillation(logits, options, slope);
@@ -274,8 +279,8 @@ class Classification : public Task {
   std::string text(const Readout& readout, std::span<const double> sums) const override {
     const Confusion confusion(readout.outputs(), sums);
     std::string line = "accuracy " + primary().text(evaluate(readout, sums).front()) + " (" +
-                       number(confusion.correct(), "%.0f") + " of " +
-                       number(confusion.count(), "%.0f");
+                       fixed_text(confusion.correct(), 0) + " of " +
+                       fixed_text(confusion.count(), 0);
     if (!readout.every_step()) {
       line += "; 95 % interval " + wilson(confusion.correct(), confusion.count()).text() + " %";
     }
@@ -295,9 +300,9 @@ class Classification : public Task {
       matrix.header.push_back(name);
       std::vector<std::string>& row = matrix.rows.emplace_back(std::vector<std::string>{name});
       for (std::size_t k = 0; k < readout.outputs(); ++k) {
-        row.push_back(number(confusion.at(label, k), "%.0f"));
+        row.push_back(fixed_text(confusion.at(label, k), 0));
       }
-      classes.rows.push_back({name, number(confusion.of(label), "%.0f"),
+      classes.rows.push_back({name, fixed_text(confusion.of(label), 0),
                               share.cell(confusion.recall(label)),
                               share.cell(confusion.f1(label))});
     }
@@ -313,11 +318,11 @@ class Classification : public Task {
     double sum = 0;
     for (const float z : output.values) sum += std::exp(static_cast<double>(z) - top);
     return {counts(target) ? readout.names[label_of(target)] : "", readout.names[output.largest],
-            number(1 / sum, "%.6f")};
+            fixed_text(1 / sum, 6)};
   }
   std::vector<std::string> answer(const Readout& readout, const Output& output) const override {
     std::vector<std::string> fields = {readout.names[output.largest]};
-    for (const float z : output.values) fields.push_back(number(static_cast<double>(z), "%.9g"));
+    for (const float z : output.values) fields.push_back(rounded_text(static_cast<double>(z), 9));
     return fields;
   }
 

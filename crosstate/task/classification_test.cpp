@@ -124,6 +124,24 @@ TEST(Loss, CountsAClassByItsWeight) {
   for (std::size_t k = 0; k < 3; ++k) EXPECT_EQ(weighted[k], 0.25 * plain[k]);
 }
 
+// The term of the teacher is that of the outputs themselves.
+TEST(Loss, SubtractsOffsetsInTheTermOfTheTarget) {
+  const std::vector<float> logits{1, 2, 0.5f}, shifted{1, 0.5f, 0.75f}, teacher{2, 1, 0.5f};
+  const std::vector<double> offsets{0, 1.5, -0.25};
+  for (const double weight : {0.0, 0.4, 1.0}) {
+    TaskLoss options = distilled(weight, 3, 0.1);
+    options.offsets = offsets;
+    std::vector<double> slope(3), of_target(3), of_teacher(3);
+    const double loss = classification_loss(logits, 1, options, teacher, slope);
+    const double target = classification_loss(shifted, 1, distilled(0, 3, 0.1), {}, of_target);
+    const double taught = classification_loss(logits, 1, distilled(1, 3), teacher, of_teacher);
+    EXPECT_NEAR(loss, (1 - weight) * target + weight * taught, 1e-12);
+    for (std::size_t k = 0; k < 3; ++k) {
+      EXPECT_NEAR(slope[k], (1 - weight) * of_target[k] + weight * of_teacher[k], 1e-12);
+    }
+  }
+}
+
 TEST(Classification, BalancesClassesByTheirNumbers) {
   const std::vector<float> targets{0, 0, 0, 0, 0, 0, 1, 1};
   const std::vector<double> weights = classification().balanced_weights(classes_of(3), targets);

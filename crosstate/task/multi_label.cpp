@@ -2,7 +2,6 @@
 // for every class; a class is predicted if its output is above 0.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -21,12 +20,6 @@ namespace {
 using nlohmann::json;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-
-std::string number(double value, const char* format) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
 
 double sigmoid(double z) { return z >= 0 ? 1 / (1 + std::exp(-z)) : 1 - 1 / (1 + std::exp(z)); }
 
@@ -76,7 +69,7 @@ class MultiLabel : public Task {
 
   std::string wrong(const Readout&, std::span<const float> target) const override {
     for (const float value : target) {
-      if (value != 0 && value != 1) return "target " + number(value, "%g") + ", expected 0 or 1";
+      if (value != 0 && value != 1) return "target " + rounded_text(value, 6) + ", expected 0 or 1";
     }
     return "";
   }
@@ -113,7 +106,8 @@ class MultiLabel : public Task {
   }
 
   /// Mean over the classes of weight (1 - w) BCE(target, smoothed) + w T^2 KL(teacher || output),
-  /// the distributions of the second term at temperature T; w = 0 without a teacher.
+  /// the distributions of the second term at temperature T; w = 0 without a teacher. Offsets as in
+  /// classification.
   double loss(const Readout&, std::span<const float> outputs, std::span<const float> target,
               const TaskLoss& options, std::span<double> slope) const override {
     const double w = options.teacher.empty() ? 0 : options.distillation;
@@ -124,8 +118,9 @@ class MultiLabel : public Task {
       double part = (1 - w) * share;
       if (!options.weights.empty()) part *= options.weights[2 * k + (truth(target[k]) ? 1 : 0)];
       const double wanted = target[k] * (1 - options.label_smoothing) + options.label_smoothing / 2;
-      sum -= part * (wanted * log_sigmoid(z) + (1 - wanted) * log_sigmoid(-z));
-      if (!slope.empty()) slope[k] = part * (sigmoid(z) - wanted);
+      const double shifted = options.offsets.empty() ? z : z - options.offsets[k];
+      sum -= part * (wanted * log_sigmoid(shifted) + (1 - wanted) * log_sigmoid(-shifted));
+      if (!slope.empty()) slope[k] = part * (sigmoid(shifted) - wanted);
       if (w == 0) continue;
       const double teacher = options.teacher[k] / t, p = sigmoid(teacher);
       sum += w * share * t * t *
@@ -213,7 +208,7 @@ class MultiLabel : public Task {
     const TaskMetric& share = primary();
     for (std::size_t k = 0; k < readout.outputs(); ++k) {
       const Counts counts = counts_of(sums, k);
-      table.rows.push_back({readout.names[k], number(counts.hits + counts.missed, "%.0f"),
+      table.rows.push_back({readout.names[k], fixed_text(counts.hits + counts.missed, 0),
                             share.cell(counts.precision()), share.cell(counts.recall()),
                             share.cell(counts.f1())});
     }
@@ -235,7 +230,7 @@ class MultiLabel : public Task {
     for (std::size_t k = 0; k < readout.outputs(); ++k) {
       fields.emplace_back(!counts(target) ? "" : truth(target[k]) ? "1" : "0");
       fields.push_back(told(output.values[k]) ? "1" : "0");
-      fields.push_back(number(sigmoid(output.values[k]), "%.6f"));
+      fields.push_back(fixed_text(sigmoid(output.values[k]), 6));
     }
     return fields;
   }
@@ -246,7 +241,7 @@ class MultiLabel : public Task {
       if (told(output.values[k])) names += (names.empty() ? "" : ";") + readout.names[k];
     }
     std::vector<std::string> fields = {std::move(names)};
-    for (const float z : output.values) fields.push_back(number(static_cast<double>(z), "%.9g"));
+    for (const float z : output.values) fields.push_back(rounded_text(static_cast<double>(z), 9));
     return fields;
   }
 

@@ -48,6 +48,27 @@ TEST(MultiLabel, GradientsEqualDifferences) {
   }
 }
 
+TEST(MultiLabel, SubtractsOffsetsInTheTermOfTheTarget) {
+  const std::vector<float> outputs{1, -2}, shifted{-1, -1.5f}, target{1, 0}, teacher{0.5f, 2};
+  const std::vector<double> offsets{2, -0.5};
+  const Readout readout = classes_of({"a", "b"});
+  for (const double weight : {0.0, 0.4, 1.0}) {
+    const auto loss = [&](std::span<const float> at, double w, std::span<const double> o,
+                          std::span<double> slope) {
+      const TaskLoss options{0.1, {}, teacher, w, 3, o};
+      return kMultiLabel.loss(readout, at, target, options, slope);
+    };
+    std::vector<double> slope(2), of_target(2), of_teacher(2);
+    EXPECT_NEAR(
+        loss(outputs, weight, offsets, slope),
+        (1 - weight) * loss(shifted, 0, {}, of_target) + weight * loss(outputs, 1, {}, of_teacher),
+        1e-12);
+    for (std::size_t k = 0; k < 2; ++k) {
+      EXPECT_NEAR(slope[k], (1 - weight) * of_target[k] + weight * of_teacher[k], 1e-12);
+    }
+  }
+}
+
 TEST(MultiLabel, LossIsFiniteForLargeOutputs) {
   const std::vector<float> outputs{500, -500}, target{0, 1};
   std::vector<double> slope(2);

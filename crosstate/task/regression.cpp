@@ -2,7 +2,6 @@
 // 1.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numeric>
 
@@ -16,11 +15,8 @@ namespace {
 
 using nlohmann::json;
 
-std::string number(double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
-}
+// As many digits as tell every binary32 apart.
+std::string number(double value) { return rounded_text(value, 9); }
 
 double offset_of(const Readout& r, std::size_t k) { return r.offset.empty() ? 0 : r.offset[k]; }
 double scale_of(const Readout& r, std::size_t k) { return r.scale.empty() ? 1 : r.scale[k]; }

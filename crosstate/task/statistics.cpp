@@ -2,15 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <numbers>
+
+#include "crosstate/base/numbers.h"
 
 namespace crosstate::task {
 
 std::string Interval::text() const {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.2f to %.2f", 100 * low, 100 * high);
-  return text;
+  return fixed_text(100 * low, 2) + " to " + fixed_text(100 * high, 2);
 }
 
 Interval wilson(double right, double count) {

@@ -74,6 +74,8 @@ struct TaskLoss {
   std::span<const float> teacher = {};   // outputs of another network; empty: none
   double distillation = 0;               // share of the teacher, 0 to 1
   double temperature = 1;                // of both distributions, above 0
+  /// One per output, subtracted from the outputs for the term of the target; empty: none.
+  std::span<const double> offsets = {};
 };
 
 /// A measure of the quality of a network on a set.

@@ -46,10 +46,19 @@ json describe(const std::vector<QuantStage>& stages) {
   return list;
 }
 
+// Options of a training stage that are new, at the values by which a run is what it was.
+void add_new_options(json& found, const json& expected) {
+  const char* const key = "class_offsets";
+  if (found.is_object() && !found.contains(key) && expected.contains(key)) found[key] = "";
+}
+
 // The identity of a run of an earlier version, in which networks without ranges had a range_rate.
 json renewed(json found, const json& expected) {
   const json::json_pointer rate("/options/range_rate");
-  if (found.contains("config")) found["config"] = without_former_settings(found["config"]);
+  if (found.contains("config") && expected.contains("config")) {
+    found["config"] = in_this_version(found["config"], expected["config"]);
+  }
+  if (found.contains("options")) add_new_options(found["options"], expected.at("options"));
   const bool ranges = expected.at("parameters").contains("range.input");
   if (!ranges && found.contains(rate)) found[rate] = expected.at(rate);
   return found;
@@ -57,9 +66,13 @@ json renewed(json found, const json& expected) {
 
 }  // namespace
 
-json without_former_settings(json config) {
-  if (config.is_object() && config.contains("train") && config["train"].is_object()) {
-    config["train"].erase("range_rate");
+json in_this_version(json config, const json& expected) {
+  if (!config.is_object()) return config;
+  if (config.contains("train") && config["train"].is_object()) config["train"].erase("range_rate");
+  for (const char* section : {"train", "qat"}) {
+    if (config.contains(section) && expected.contains(section)) {
+      add_new_options(config[section], expected.at(section));
+    }
   }
   return config;
 }

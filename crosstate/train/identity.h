@@ -21,9 +21,10 @@ nlohmann::json run_identity(const model::Network& network, const data::Dataset& 
                             const data::Dataset& validation, const TrainOptions& options,
                             const TrainContext& context);
 
-/// Settings of a run by section, as an earlier version may have stored them, without those that had
-/// no effect and are gone.
-nlohmann::json without_former_settings(nlohmann::json config);
+/// Settings of a run by section, as an earlier version may have stored them: without those that had
+/// no effect and are gone, and with those of `expected` that are new, at the values by which a run
+/// is what it was.
+nlohmann::json in_this_version(nlohmann::json config, const nlohmann::json& expected);
 
 /// require_same() for run identities, naming settings of [train] or, after the float stage, [qat].
 void require_same_run(const nlohmann::json& found, const nlohmann::json& expected,

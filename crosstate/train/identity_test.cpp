@@ -34,6 +34,23 @@ TEST(TrainIdentity, RunsOfEarlierVersionsMayHaveARateOfRangesThatTheirNetworksLa
               ThrowsMessage<CannotContinue>(HasSubstr("qat.range_rate was 0.5")));
 }
 
+TEST(TrainIdentity, RunsOfEarlierVersionsHadNoClassOffsets) {
+  json now = {
+      {"stage", "qat"},
+      {"config",
+       {{"train", {{"class_offsets", ""}, {"epochs", 3}}}, {"qat", {{"class_offsets", ""}}}}},
+      {"options", {{"class_offsets", ""}}},
+      {"parameters", json::object()}};
+  json before = now;
+  for (const char* place : {"/config/train", "/config/qat", "/options"}) {
+    before[json::json_pointer(place)].erase("class_offsets");
+  }
+  EXPECT_NO_THROW(require_same_run(before, now, "x"));
+  now["options"]["class_offsets"] = "yes=1";
+  EXPECT_THAT([&] { require_same_run(before, now, "x"); },
+              ThrowsMessage<CannotContinue>(HasSubstr("qat.class_offsets was \"\"")));
+}
+
 TEST(TrainIdentity, NamesTheSettingsThatDiffer) {
   const auto expect = [](const std::string& stage, const json& before, const json& now,
                          const std::string& message) {

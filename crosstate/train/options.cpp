@@ -1,10 +1,53 @@
 #include "crosstate/train/options.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/lists.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate::train {
+namespace {
+
+constexpr double kLargestOffset = 100;
+
+struct ClassOffset {
+  std::string name;
+  double value = 0;
+};
+
+std::string setting_of(const TrainOptions& options, const std::string& section) {
+  return section + ".class_offsets = \"" + excerpt(options.class_offsets) + '"';
+}
+
+std::vector<ClassOffset> parse_offsets(const TrainOptions& options, const std::string& section) {
+  std::vector<ClassOffset> offsets;
+  for (const std::string& entry : split_list(options.class_offsets)) {
+    const std::size_t equals = std::min(entry.rfind('='), entry.size());
+    ClassOffset offset{entry.substr(0, equals)};
+    const std::string number = entry.substr(std::min(equals + 1, entry.size()));
+    const std::optional<double> value = read_number<double>(number).value;
+    if (offset.name.empty() || !value || !(std::abs(*value) <= kLargestOffset)) {
+      fail(kOptions, setting_of(options, section) + " has \"" + excerpt(entry) +
+                         "\", expected NAME=OFFSET with an offset from -100 to 100, such as "
+                         "\"unknown=2\"");
+    }
+    offset.value = *value;
+    for (const ClassOffset& other : offsets) {
+      if (other.name != offset.name) continue;
+      fail(kOptions, setting_of(options, section) + " has the class \"" + excerpt(offset.name) +
+                         "\" twice, expected every class once");
+    }
+    offsets.push_back(std::move(offset));
+  }
+  return offsets;
+}
+
+}  // namespace
 
 void fields(FieldList& list, const std::string& section, TrainOptions& options) {
   list.section(section);
@@ -54,9 +97,15 @@ void fields(FieldList& list, const std::string& section, TrainOptions& options) 
   list.add("class_weights", options.class_weights,
            "Weights of the classes in the loss; balanced: every class has the same total weight, "
            "for imbalanced sets.");
+  list.add(
+      "class_offsets", options.class_offsets,
+      "Offsets subtracted from the outputs of classes in the loss, such as \"unknown=2\", "
+      "separated by spaces or, if a name contains spaces, by commas: the trained model decides "
+      "more often for these classes (logit adjustment). Train a teacher with the same offsets.");
   list.add("validation", options.validation,
            "Share of the training set held out to choose the best epoch, unless the data have a "
-           "validation part; 0: keep the last epoch.")
+           "validation part: whole speakers if file names contain _nohash_, else a share of each "
+           "class. 0: keep the last epoch.")
       .range(0, 0.9);
   list.add("patience", options.patience,
            "Stop after this many epochs without improvement; 0: run all epochs.")
@@ -72,18 +121,39 @@ void validate(const TrainOptions& options, const std::string& section) {
   FieldList list;
   fields(list, section, copy);
   list.from_json(list.to_json(), "options");
+  parse_offsets(options, section);
 }
 
-void require_effect(const TrainOptions& options, const task::Task& task,
+std::vector<double> class_offsets(const TrainOptions& options,
+                                  const std::vector<std::string>& classes,
+                                  const std::string& section) {
+  std::vector<double> offsets;
+  for (const ClassOffset& given : parse_offsets(options, section)) {
+    const auto found = std::find(classes.begin(), classes.end(), given.name);
+    if (found == classes.end()) {
+      fail(kOptions, setting_of(options, section) + ", but there is no class \"" +
+                         excerpt(given.name) + "\"; expected some of " + listing(classes));
+    }
+    offsets.resize(classes.size());
+    offsets[static_cast<std::size_t>(found - classes.begin())] = given.value;
+  }
+  return offsets;
+}
+
+void require_effect(const TrainOptions& options, const task::Readout& readout,
                     const std::string& section) {
-  if (task.categorical()) return;
+  if (readout.task->categorical()) {
+    class_offsets(options, readout.names, section);
+    return;
+  }
   const auto refuse = [&](const std::string& setting, const std::string& expected) {
-    fail(kOptions,
-         section + '.' + setting + " has no effect on " + task.name() + ", expected " + expected);
+    fail(kOptions, section + '.' + setting + " has no effect on " + readout.task->name() +
+                       ", expected " + expected);
   };
   if (options.label_smoothing > 0) refuse("label_smoothing", "0");
   if (options.class_weights != ClassWeights::kNone)
     refuse("class_weights = \"balanced\"", "\"none\"");
+  if (!options.class_offsets.empty()) refuse("class_offsets", "\"\"");
 }
 
 }  // namespace crosstate::train

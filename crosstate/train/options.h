@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 #include "crosstate/base/named.h"
 #include "crosstate/base/options.h"
@@ -30,9 +31,10 @@ struct TrainOptions {
   int norm_batches = 0;   // from which running statistics are recomputed after each epoch; 0: none
   double label_smoothing = 0;
   ClassWeights class_weights = ClassWeights::kNone;
-  double validation = 0.1;  // share of the training set that is held out
-  int patience = 0;         // epochs without improvement before stopping; 0: never
-  int log_every = 10;       // batches between two progress reports
+  std::string class_offsets;  // subtracted from outputs in the loss: "unknown=2"; empty: none
+  double validation = 0.1;    // share of the training set that is held out
+  int patience = 0;           // epochs without improvement before stopping; 0: never
+  int log_every = 10;         // batches between two progress reports
 };
 
 /// Binds the fields as section `section`: "train" for the float stage, "qat" for the quantized
@@ -40,8 +42,13 @@ struct TrainOptions {
 void fields(FieldList& list, const std::string& section, TrainOptions& options);
 /// Throws Error for a value out of range; `section` as above.
 void validate(const TrainOptions& options, const std::string& section = "train");
-/// Throws Error for a setting that does not apply to a task; `section` as above.
-void require_effect(const TrainOptions& options, const task::Task& task,
+/// Throws Error for a setting that does not apply to the targets of the data; `section` as above.
+void require_effect(const TrainOptions& options, const task::Readout& readout,
                     const std::string& section = "train");
+/// The offset of every class in the loss, 0 for classes that class_offsets does not name; empty
+/// without any. Throws Error for a name that is no class; `section` as above.
+std::vector<double> class_offsets(const TrainOptions& options,
+                                  const std::vector<std::string>& classes,
+                                  const std::string& section = "train");
 
 }  // namespace crosstate::train

@@ -66,6 +66,7 @@ class Trainer {
     require_training_memory();
     identity_ = run_identity(network, training, validation, options, context);
     if (options.average > 0) average_ = network;
+    offsets_ = class_offsets(options, training.readout.names);
     if (options.class_weights == ClassWeights::kBalanced) {
       weights_ = task().balanced_weights(training.readout, training.counted_targets());
     }
@@ -273,6 +274,7 @@ class Trainer {
     const std::uint64_t global = optimizer_.steps();
     model::LossOptions loss{options_.label_smoothing, context_.seed, global};
     loss.weights = weights_;
+    loss.offsets = offsets_;
     if (const Teacher& teacher = context_.teacher; teacher.weight > 0) {
       const auto sets = static_cast<std::size_t>(context_.epoch_data ? context_.epoch_sets : 1);
       if (!teacher_outputs_) teacher_outputs_.emplace(teacher, sets, training_.count);
@@ -428,6 +430,7 @@ class Trainer {
   std::optional<model::Network> average_;
   std::optional<TeacherOutputs> teacher_outputs_;
   std::vector<double> weights_;  // of categories
+  std::vector<double> offsets_;  // likewise
   json identity_;
   std::vector<EpochLog> history_;
   int best_epoch_ = 0;
@@ -444,7 +447,7 @@ TrainSummary train(model::Network& network, const data::Dataset& training,
                    const data::Dataset& validation, const TrainOptions& options,
                    const TrainContext& context) {
   validate(options);
-  require_effect(options, *training.readout.task);
+  require_effect(options, training.readout);
   if (training.count == 0) fail(training.name, "no sequences to train on");
   check_fits(network, training);
   training.require_any_target();
