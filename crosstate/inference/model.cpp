@@ -140,10 +140,11 @@ Model Model::from_tensors(const formats::Safetensors& content, const std::string
   std::optional<Preparation> preparation = Preparation::load(content, name);
   const auto checked = [&](Model model) {
     formats::refuse_unknown(content, model.to_tensors(), name);
-    if (model.preparation_ && model.preparation_->readout.scope != model.scope()) {
-      fail(name, std::string("metadata 'readout' says a target of every ") +
-                     model.preparation_->readout.unit() + ", but the network is read at every " +
-                     name_of(model.scope()));
+    if (model.preparation_) {
+      const model::TaskShape shape = model.shape();
+      model.preparation_->require_network(static_cast<std::size_t>(shape.inputs),
+                                          static_cast<std::size_t>(shape.outputs), model.scope(),
+                                          name);
     }
     return model;
   };

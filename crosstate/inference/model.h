@@ -97,8 +97,9 @@ class Model {
                  std::optional<Preparation> preparation = std::nullopt, std::string name = "model");
 
   /// Reads a safetensors file of a network or an integer network. Throws Error naming the file if
-  /// it is missing, damaged or neither of these, for a format that is not that of its content, and
-  /// for tensors and metadata that it does not know.
+  /// it is missing, damaged or neither of these, for a format that is not that of its content, for
+  /// a preparation of the input that does not fit the network, and for tensors and metadata that it
+  /// does not know.
   static Model load(const std::filesystem::path& file);
   static Model from_tensors(const formats::Safetensors& content, const std::string& name);
   /// Writes one file, completely or not at all.

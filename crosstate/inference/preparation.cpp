@@ -85,4 +85,21 @@ void Preparation::require_length(const data::Dataset& set, const std::string& wh
                   std::to_string(set.length));
 }
 
+void Preparation::require_network(std::size_t inputs, std::size_t outputs, task::Scope scope,
+                                  const std::string& where) const {
+  if (front_end && front_end->features() != inputs) {
+    fail(where, "its front end computes " + std::to_string(front_end->features()) +
+                    " features, but the network has " + std::to_string(inputs) + " inputs");
+  }
+  if (readout.outputs() != outputs) {
+    fail(where, "names " + std::to_string(readout.outputs()) +
+                    (readout.task->categorical() ? " classes" : " values") +
+                    ", but the network has " + std::to_string(outputs) + " outputs");
+  }
+  if (readout.scope != scope) {
+    fail(where, std::string("metadata 'readout' says a target of every ") + readout.unit() +
+                    ", but the network is read at every " + name_of(scope));
+  }
+}
+
 }  // namespace crosstate::inference

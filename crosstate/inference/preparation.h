@@ -35,6 +35,10 @@ struct Preparation {
   /// Throws Error (`where`: the model) for sequences whose length differs from that of the permuted
   /// ones, for which the order would be meaningless.
   void require_length(const data::Dataset& set, const std::string& where) const;
+  /// Throws Error (`where`: the model) if the front end computes another number of features than
+  /// the network has inputs, or the read-out names another number of outputs or another scope.
+  void require_network(std::size_t inputs, std::size_t outputs, task::Scope scope,
+                       const std::string& where) const;
 };
 
 }  // namespace crosstate::inference

@@ -46,11 +46,8 @@ struct ModelStream::Inside {
 
 ModelStream::ModelStream(integer::IntegerNetwork network, std::optional<Preparation> preparation,
                          const std::string& model, const std::string& source) {
-  if (preparation && preparation->readout.outputs() != network.outputs) {
-    const task::Readout& readout = preparation->readout;
-    fail(model, "names " + std::to_string(readout.outputs()) +
-                    (readout.task->categorical() ? " classes" : " values") +
-                    ", but the network has " + std::to_string(network.outputs) + " outputs");
+  if (preparation) {
+    preparation->require_network(network.inputs, network.outputs, network.scope(), model);
   }
   if (preparation && preparation->permutation_seed != 0) {
     fail(model, "reads its time steps in a permuted order, which cannot be streamed");

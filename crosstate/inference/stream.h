@@ -17,7 +17,7 @@ namespace crosstate::inference {
 class ModelStream {
  public:
   /// `model` and `source` name the model and its input in errors. Throws Error for a preparation
-  /// that does not belong to the network or permutes time steps.
+  /// that does not belong to the network (Preparation::require_network()) or permutes time steps.
   ModelStream(integer::IntegerNetwork network, std::optional<Preparation> preparation,
               const std::string& model, const std::string& source);
   ~ModelStream();

@@ -1,11 +1,11 @@
 #include "crosstate/integer/bounds.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <limits>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate::integer {
 namespace {
@@ -174,9 +174,7 @@ int whole_score_steps(const IntegerNetwork& network) {
 
 void require_scale(double scale, const std::string& where) {
   if (scale >= 0x1p-126 && scale <= 0x1p126) return;
-  char text[32];
-  std::snprintf(text, sizeof text, "%.9g", scale);
-  fail(where, std::string("scale = ") + text +
+  fail(where, "scale = " + rounded_text(scale, 9) +
                   ", expected 2^-126 to 2^126: binary32 must represent it and its inverse");
 }
 

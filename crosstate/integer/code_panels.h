@@ -61,7 +61,6 @@ class CodePanels : public model::FoldedNorms {
         sites_(sites),
         m_(m),
         read_(std::move(read)),
-        inverse_scale_(n.inputs, 1 / static_cast<float>(n.input.scale)),
         ones_(n.inputs, 1) {
     m.pooled.assign(n.channels * kLanes, 0);
   }
@@ -71,11 +70,22 @@ class CodePanels : public model::FoldedNorms {
   kernels::Rows input() {
     const kernels::ConstRows values(values_ + t_.start * n_.inputs * kLanes, columns());
     const kernels::Rows x = model::take(m_.x, n_.inputs, columns());
-    // x / scale, floor, and not times the scale again: codes.
-    kernels::affine_forward(inverse_scale_.data(), nullptr, n_.inputs, columns(), values, x);
-    kernels::fake_quantize_forward(ones_.data(), static_cast<float>(n_.input.quant_min),
-                                   static_cast<float>(n_.input.quant_max), n_.inputs, columns(), x,
-                                   x);
+    // Limited from below already here, where it makes NaN the lowest code, as in input_code(); the
+    // quantizer of training keeps NaN.
+    const auto lowest = static_cast<float>(n_.input.quant_min);
+    const float inverse_scale = 1 / static_cast<float>(n_.input.scale);
+    const std::size_t count = columns();
+    for (std::size_t r = 0; r < n_.inputs; ++r) {
+      const float* const from = values.row(r);
+      float* const to = x.row(r);
+      for (std::size_t c = 0; c < count; ++c) {
+        const float steps = from[c] * inverse_scale;
+        to[c] = steps > lowest ? steps : lowest;
+      }
+    }
+    // Floor, and not times the scale again: codes.
+    kernels::fake_quantize_forward(ones_.data(), lowest, static_cast<float>(n_.input.quant_max),
+                                   n_.inputs, count, x, x);
     return x;
   }
 
@@ -170,7 +180,7 @@ class CodePanels : public model::FoldedNorms {
   Sites& sites_;
   CodeMemory& m_;
   Read read_;
-  AlignedFloats inverse_scale_, ones_;  // [inputs]
+  AlignedFloats ones_;  // [inputs]
   Stretch t_ = {};
   kernels::Rows h_;
 };

@@ -42,7 +42,8 @@ class IntegerStream {
   IntegerStream(IntegerStream&&) noexcept;
 
   void reset();
-  /// Processes one time step of real inputs, or of their codes, one per input. Throws Error after
+  /// Processes one time step of real inputs, or of their codes, one per input. Throws Error for
+  /// another number of values, for a code that the format of the input does not have, and after
   /// longest_sequence() steps since reset(), when the sum could overflow.
   void step(std::span<const float> input);
   void step_codes(std::span<const std::int32_t> input);

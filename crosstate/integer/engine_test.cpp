@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <limits>
+
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
 #include "crosstate/integer/bounds.h"
@@ -89,6 +92,37 @@ TEST(IntegerStream, EqualsTheReferenceAfterEveryStep) {
         }
       }
     }
+  });
+}
+
+// What is no number becomes the lowest code, and what is beyond every code the last one.
+TEST(IntegerEngine, EqualsTheReferenceForInputsBeyondEveryCode) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const float extremes[] = {std::numeric_limits<float>::quiet_NaN(),
+                            -std::numeric_limits<float>::quiet_NaN(),
+                            kInfinity,
+                            -kInfinity,
+                            std::numeric_limits<float>::max(),
+                            std::numeric_limits<float>::lowest(),
+                            -0.0f};
+  kernels::reference::on_every_target([&] {
+    std::size_t vectorised = 0;
+    for (std::uint32_t number = 0; number < 20; ++number) {
+      SCOPED_TRACE(number);
+      fixtures::RandomNetwork random(number);
+      const IntegerNetwork network = random.make();
+      const IntegerEngine engine(network);
+      vectorised += engine.vectorised() ? 1 : 0;
+      data::Dataset set = random.sequences(network, 21, 9);
+      Random draw(number, Stream::kTest);
+      for (float& v : set.values) {
+        if (draw.below(2) == 0) v = extremes[draw.below(7)];
+      }
+      expect_reference(engine, network, set);
+      std::ranges::fill(set.values, extremes[0]);
+      expect_reference(engine, network, set);
+    }
+    EXPECT_GE(vectorised, 10u);
   });
 }
 

@@ -79,8 +79,8 @@ class ReferenceExecutor {
 
   /// Discards the present sequence.
   void reset();
-  /// Processes one time step of input codes, one per input. Throws Error beyond longest_sequence()
-  /// steps.
+  /// Processes one time step of input codes, one per input, which must be codes of the format.
+  /// Throws Error beyond longest_sequence() steps.
   void step(std::span<const std::int32_t> input);
   /// Scores of the steps since reset(); requires at least one step.
   IntegerResult result() const;

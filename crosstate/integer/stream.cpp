@@ -322,6 +322,14 @@ void IntegerStream::step(std::span<const float> input) {
 void IntegerStream::step_codes(std::span<const std::int32_t> input) {
   Inside& in = *inside_;
   in.check(input.size());
+  // The certificate, and with it the exactness of lanes, holds for the codes of the format only.
+  const CodeFormat& format = in.n.input;
+  for (std::size_t i = 0; i < input.size(); ++i) {
+    if (input[i] >= format.quant_min && input[i] <= format.quant_max) continue;
+    fail("stream", "code " + std::to_string(input[i]) + " at input " + std::to_string(i) +
+                       ", expected " + std::to_string(format.quant_min) + " to " +
+                       std::to_string(format.quant_max));
+  }
   if (!in.exact) {
     in.reference.step(input);
     ++in.steps;
