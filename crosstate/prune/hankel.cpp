@@ -5,6 +5,7 @@
 
 #include "crosstate/base/complex.h"
 #include "crosstate/base/eigen.h"
+#include "crosstate/prune/mode_scores.h"
 
 namespace crosstate::prune {
 namespace {
@@ -41,16 +42,17 @@ Matrix square_root(const Matrix& m) {
 
 std::vector<double> hankel_singular_values(std::span<const model::DiscreteMode> modes) {
   if (modes.empty()) return {};
-  const Gramians g = gramians(modes);
+  const Gramians g = gramians(damped(modes));
   const Matrix product = square_root(g.observability).adjoint() * square_root(g.controllability);
   const Eigen::VectorXd values = Eigen::JacobiSVD<Matrix>(product).singularValues();
   return {values.begin(), values.end()};
 }
 
-std::vector<model::DiscreteMode> truncate_balanced(std::span<const model::DiscreteMode> modes,
+std::vector<model::DiscreteMode> truncate_balanced(std::span<const model::DiscreteMode> all,
                                                    std::size_t count) {
   // Allowed ratio of the residues of the reduced system to the largest residue of the full system.
   constexpr double kMostGrowth = 8;
+  const std::vector<model::DiscreteMode> modes = damped(all);
   const auto n = static_cast<Eigen::Index>(modes.size()), r = static_cast<Eigen::Index>(count);
   const Gramians g = gramians(modes);
   const Matrix p = square_root(g.controllability), q = square_root(g.observability);

@@ -5,7 +5,8 @@
 // singular values are the square roots of the eigenvalues of P Q; a system of the first r balanced
 // states differs by at most twice the sum of the rest, in the H-infinity norm (Glover 1984; Enns
 // 1984). Pairs of conjugate modes are treated as one complex system, of whose output the network
-// uses the real part; the bound holds for that as well.
+// uses the real part; the bound holds for that as well. Poles are damped() (mode_scores.h), since
+// the Gramians exist only if every mode decays.
 #pragma once
 
 #include <span>

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "crosstate/prune/mode_scores.h"
+
 namespace crosstate::prune {
 namespace {
 
@@ -96,6 +98,25 @@ TEST(Hankel, NothingTruncatedIsTheSameSystem) {
   for (int i = 0; i < 100; ++i) {
     const double w = 2 * std::numbers::pi * i / 100;
     EXPECT_NEAR(std::abs(response(kSystem, w) - response(same, w)), 0, 1e-6);
+  }
+}
+
+// The largest values are those of modes that do not decay, as of the damped ones.
+TEST(Hankel, ModesThatDoNotDecayAreTheLargest) {
+  std::vector<model::DiscreteMode> modes = kSystem;
+  const double largest = hankel_singular_values(modes)[0];
+  modes[1].a = std::polar(1.0, 1.1);
+  modes[2].a = std::polar(1 + 1e-7, 2.0);
+  const std::vector<double> values = hankel_singular_values(modes);
+  EXPECT_NEAR(values[0], std::abs(modes[1].c) / kLeastDecay, 1e-3 * values[0]);
+  EXPECT_NEAR(values[1], std::abs(modes[2].c) / kLeastDecay, 1e-3 * values[1]);
+  EXPECT_LE(values[2], 2 * largest);
+  EXPECT_GT(values.back(), 0);
+  const std::vector<model::DiscreteMode> reduced = truncate_balanced(modes, 2);
+  ASSERT_EQ(reduced.size(), 2u);
+  for (const model::DiscreteMode& m : reduced) {
+    EXPECT_LT(std::abs(m.a), 1);
+    EXPECT_GT(std::abs(m.a), 1 - 1e-6);
   }
 }
 

@@ -1,6 +1,7 @@
 #include "crosstate/prune/mode_scores.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "crosstate/base/complex.h"
@@ -8,13 +9,24 @@
 
 namespace crosstate::prune {
 
+std::complex<double> damped(std::complex<double> a) {
+  const double square = std::norm(a);
+  return 1 - square < kLeastDecay ? a * std::sqrt((1 - kLeastDecay) / square) : a;
+}
+
+std::vector<model::DiscreteMode> damped(std::span<const model::DiscreteMode> modes) {
+  std::vector<model::DiscreteMode> out(modes.begin(), modes.end());
+  for (model::DiscreteMode& m : out) m.a = damped(m.a);
+  return out;
+}
+
 double h_infinity_score(const model::DiscreteMode& mode) {
-  const double distance = 1 - magnitude(mode.a);
+  const double distance = 1 - magnitude(damped(mode.a));
   return std::norm(mode.c) / (distance * distance);
 }
 
 double energy_score(const model::DiscreteMode& mode) {
-  return std::norm(mode.c) / (1 - std::norm(mode.a));
+  return std::norm(mode.c) / (1 - std::norm(damped(mode.a)));
 }
 
 std::vector<double> shares_of_rest(std::span<const double> scores) {
@@ -35,7 +47,7 @@ std::vector<std::complex<double>> refit_outputs(std::span<const model::DiscreteM
                                                 std::span<const std::complex<double>> kept) {
   // <a^k, p^k> = sum conj(a)^k p^k = 1 / (1 - conj(a) p)
   const auto product = [](std::complex<double> a, std::complex<double> p) {
-    return 1.0 / (1.0 - std::conj(a) * p);
+    return 1.0 / (1.0 - std::conj(damped(a)) * damped(p));
   };
   constexpr double kRidge = 1e-9;
   const auto n = static_cast<Eigen::Index>(kept.size());

@@ -1,8 +1,8 @@
 // Importance of single modes of a diagonal system, in closed form.
 //
-// A mode is x_k = a x_{k-1} + u_k, y_k = c x_k with |a| < 1; its impulse response is c a^k. (The
-// output of the network is the real part of y.) Scores are squared norms, so that those of
-// different modes add.
+// A mode is x_k = a x_{k-1} + u_k, y_k = c x_k; its impulse response is c a^k. (The output of the
+// network is the real part of y.) Scores are squared norms, so that those of different modes add.
+// They are finite only for modes that decay, so all are computed with poles that damped() returns.
 #pragma once
 
 #include <complex>
@@ -12,6 +12,15 @@
 #include "crosstate/model/recurrence.h"
 
 namespace crosstate::prune {
+
+/// Least 1 - |a|^2 of a mode, for an energy of at most 2^24 times that of its first output. In
+/// binary32, in which networks compute, the rounding of a pole changes 1 - |a|^2 by up to about
+/// this much, so that slower modes cannot be told from those that do not decay.
+inline constexpr double kLeastDecay = 0x1p-24;
+
+/// A pole with at least kLeastDecay: `a` itself or, if that is too large, `a` times a real factor.
+std::complex<double> damped(std::complex<double> a);
+std::vector<model::DiscreteMode> damped(std::span<const model::DiscreteMode> modes);
 
 /// sup over frequencies of |c / (1 - a e^-iw)|^2 = |c|^2 / (1 - |a|)^2: the squared H-infinity
 /// norm, by which LAST ranks states (Gwak et al., arXiv 2411.02824).

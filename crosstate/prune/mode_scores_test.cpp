@@ -38,6 +38,43 @@ TEST(ModeScores, HInfinityIsTheLargestGainOfAllFrequencies) {
   }
 }
 
+// Poles that decay keep their bits, and others come to the circle of the least decay.
+TEST(ModeScores, DampedPolesDecayAndKeepTheirAngle) {
+  for (const model::DiscreteMode& mode : kModes) EXPECT_EQ(damped(mode.a), mode.a);
+  const double edge = std::sqrt(1 - kLeastDecay);
+  EXPECT_EQ(damped({edge * 0.999999, 0}), Complex(edge * 0.999999, 0));
+  for (const double size : {1 - 1e-9, 1.0, 1 + 1e-7, 1.5, 1e100}) {
+    for (const double angle : {0.0, 1e-6, 2.5, -0.3}) {
+      const Complex a = damped(std::polar(size, angle));
+      EXPECT_NEAR(std::abs(a), edge, 1e-15);
+      EXPECT_NEAR(std::arg(a), angle, 1e-15);
+    }
+  }
+}
+
+// With the same output, no mode scores more than one that does not decay.
+TEST(ModeScores, AreLargestAndFiniteForModesThatDoNotDecay) {
+  const Complex c(0.3, -0.4);
+  double energy = 0, gain = 0;
+  for (const double size : {0.0, 0.5, 0.999, 1 - 1e-6, 1 - 1e-7}) {
+    const model::DiscreteMode mode{std::polar(size, 0.2), c};
+    EXPECT_GT(energy_score(mode), energy);
+    EXPECT_GT(h_infinity_score(mode), gain);
+    energy = energy_score(mode);
+    gain = h_infinity_score(mode);
+  }
+  for (const double size : {1.0, 1 + 1e-8, 1.2}) {
+    const model::DiscreteMode mode{std::polar(size, 0.2), c};
+    EXPECT_NEAR(energy_score(mode), 0.25 / kLeastDecay, 1e-6 * energy_score(mode));
+    EXPECT_NEAR(h_infinity_score(mode), 1 / (kLeastDecay * kLeastDecay),
+                1e-6 * h_infinity_score(mode));
+    EXPECT_GT(energy_score(mode), energy);
+    EXPECT_GT(h_infinity_score(mode), gain);
+    EXPECT_EQ(energy_score({mode.a, 0}), 0);
+    EXPECT_EQ(h_infinity_score({mode.a, 0}), 0);
+  }
+}
+
 TEST(ModeScores, SharesAreOfWhatIsLeft) {
   const std::vector<double> scores = {1, 4, 0, 5};
   EXPECT_THAT(shares_of_rest(scores),
@@ -78,6 +115,15 @@ TEST(ModeScores, RefittedOutputsLeaveTheLeastError) {
       }
     }
   }
+}
+
+TEST(ModeScores, RefitsOutputsOfModesThatDoNotDecay) {
+  const std::vector<model::DiscreteMode> slow = {
+      {{1, 0}, {2, 1}}, {std::polar(1.0, 0.5), {1, 0}}, {{0.5, 0}, {0.1, 0}}};
+  const std::vector<Complex> outputs =
+      refit_outputs(slow, std::vector<Complex>{slow[0].a, slow[1].a});
+  EXPECT_NEAR(std::abs(outputs[0] - slow[0].c), 0, 1e-5);
+  EXPECT_NEAR(std::abs(outputs[1] - slow[1].c), 0, 1e-5);
 }
 
 TEST(ModeScores, WithEveryPoleTheOutputsStay) {

@@ -16,6 +16,8 @@ namespace crosstate::prune {
 /// complex modes, fewer new modes by balanced truncation; the state scales of a quantized network
 /// and the running statistics of batch norms are then recalibrated on the batches. The batches are
 /// from the training set; for taylor they should be small, since the score squares their means.
+/// Throws Error without batches for taylor, and for hankel if states are rounded, and for networks
+/// that overflow.
 model::Network prune(const model::Network& network, const PruneOptions& options,
                      const PruneShares& shares, const NetworkSize& whole,
                      std::span<const data::Batch> batches, ThreadPool& pool);

@@ -1,6 +1,7 @@
 #include "crosstate/prune/scores.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <stdexcept>
 
@@ -133,6 +134,23 @@ void add_taylor(const model::Network::State& s, PartScores& scores) {
   for (std::size_t h = 0; h < stream.size(); ++h) scores.stream[h] += square(stream[h]);
 }
 
+// Parts can only be put in order by numbers.
+PartScores in_order(PartScores scores, Score score) {
+  const auto require = [&](const std::vector<double>& values) {
+    if (std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); }))
+      return;
+    fail("prune.score", name_of(score) +
+                            " is not finite for every part: values or gradients of the network "
+                            "overflow; expected a network whose loss is finite");
+  };
+  require(scores.stream);
+  for (const PartScores::Block& block : scores.blocks) {
+    require(block.modes);
+    require(block.channels);
+  }
+  return scores;
+}
+
 }  // namespace
 
 std::vector<model::DiscreteMode> rounded_modes(const model::BlockCoefficients& block,
@@ -148,7 +166,7 @@ std::vector<model::DiscreteMode> rounded_modes(const model::BlockCoefficients& b
 
 PartScores score_parts(const model::Network& network, Score score,
                        std::span<const data::Batch> batches, ThreadPool& pool) {
-  if (score != Score::kTaylor) return score_weights(network, score);
+  if (score != Score::kTaylor) return in_order(score_weights(network, score), score);
   if (batches.empty()) fail("prune.score", "taylor needs batches of data");
   model::Network copy = network;
   PartScores scores = zeros(copy.state());
@@ -156,7 +174,7 @@ PartScores score_parts(const model::Network& network, Score score,
     copy.train_step(batches[i], {.seed = 0, .step = i}, pool);
     add_taylor(copy.state(), scores);
   }
-  return scores;
+  return in_order(std::move(scores), score);
 }
 
 }  // namespace crosstate::prune

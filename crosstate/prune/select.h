@@ -18,8 +18,10 @@ NetworkSize size_of(const model::Network& network);
 
 /// Removes the parts with the lowest scores until at most 1 - share of `whole` (the network before
 /// any pruning) remains: channels first, then modes of the remaining channels. Scores are compared
-/// as shares_of_rest() within their block, so that one threshold applies to all blocks. Every block
-/// keeps at least one mode, the stream one channel. `scope`: PruneOptions::scope.
+/// as shares_of_rest() within their block, so that one threshold applies to all blocks. Of equal
+/// scores above 0 in a block, those of the first parts stay, since shares fall with position; of
+/// equal channels of the stream the last ones stay. Every block keeps at least one mode, the stream
+/// one channel. `scope`: PruneOptions::scope.
 model::NetworkParts select_parts(const model::Network& network, const PartScores& scores,
                                  const PruneShares& shares, PruneScope scope,
                                  const NetworkSize& whole);

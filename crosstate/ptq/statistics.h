@@ -18,15 +18,16 @@ namespace crosstate::ptq {
 class Statistics {
  public:
   /// Runs the float network on the batches, which must outlive the object, and keeps samples of its
-  /// values: about kMostSamples at every site, evenly spread over time.
-  /// `check` is called before every batch, here and in the measurements.
+  /// values at every site, evenly spread over time: every n-th step, with the least n that leaves
+  /// at most kMostSamples, but n is at most a quarter of the length of the shortest batch. `check`
+  /// is called before every batch, here and in the measurements.
   Statistics(const model::Network& network, std::span<const data::Batch> batches, ThreadPool& pool,
              Check check = {});
   static constexpr std::size_t kMostSamples = 1 << 15, kStreamSteps = 1 << 14;
 
   /// Moments in a quantized network of the same shapes. The inputs of a site are the values that
   /// its weights multiply, with quantization; its outputs are those of the float network:
-  /// - encoder: the codes of the input, the residual stream before block 0;
+  /// - encoder: the input, codes times their scale; the residual stream before block 0;
   Moments encoder(const model::Network& quantized) const;
   /// - recurrence, per channel: real parts of the states of all modes, the negative imaginary parts
   ///   (only of complex modes), and the input of the channel, so that weights are (Re C, Im C, D)
