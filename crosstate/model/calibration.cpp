@@ -111,12 +111,15 @@ ChosenRange choose_range(const quant::ActivationSite& site, const Observer& obse
   return codes_for(site, affine, clipped(observer, deviations * rms));
 }
 
+bool wants_histogram(const quant::ActivationSite& site) {
+  return site.range == quant::ActivationRange::kPercentile ||
+         site.range == quant::ActivationRange::kMse;
+}
+
 bool wants_histograms(const quant::QuantOptions& options) {
   for (const quant::ActivationSite* site : {&options.input, &options.residual, &options.ssm_output,
                                             &options.activation, &options.linear}) {
-    if (site->range == quant::ActivationRange::kPercentile ||
-        site->range == quant::ActivationRange::kMse)
-      return true;
+    if (wants_histogram(*site)) return true;
   }
   return false;
 }

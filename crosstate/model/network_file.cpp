@@ -65,6 +65,28 @@ void require_enough_values(const formats::Safetensors& content, const Configurat
                   std::to_string(model.states) + " states has at least " + std::to_string(least));
 }
 
+// Executors and certificates rely on a code for 0, which every range that is chosen has. Of a site
+// that is not rounded the lowest code has no effect.
+void require_codes_of_zero(const Network::State& s, const std::string& where) {
+  const auto require = [&](std::size_t parameter, const quant::ActivationSite& site) {
+    const std::size_t index = parameter - s.input_range;
+    const int codes = site.bits == quant::kFloatBits ? 0 : (1 << site.bits) - 1;
+    const int least = s.quant_mins[index];
+    if (codes == 0 || (least >= -codes && least <= 0)) return;
+    fail(where, std::string("tensor '") + kQuantMins + "' holds " + std::to_string(least) + " at " +
+                    std::to_string(index) + ", expected " + std::to_string(-codes) +
+                    " to 0, so that the " + std::to_string(site.bits) + "-bit codes of '" +
+                    s.parameters[parameter].name + "' include 0");
+  };
+  require(s.input_range, s.quant.input);
+  require(s.residual_range, s.quant.residual);
+  for (const BlockParameters& p : s.blocks) {
+    require(p.ssm_output, s.quant.ssm_output);
+    require(p.activation, s.quant.activation);
+    require(p.linear, s.quant.linear);
+  }
+}
+
 }  // namespace
 
 formats::Safetensors Network::to_tensors() const {
@@ -135,33 +157,35 @@ Network Network::from_tensors(const formats::Safetensors& content, const std::st
     }
     return v;
   };
-  const auto require_above = [&](float bound, const std::vector<float>& v,
-                                 const std::string& name) {
-    for (const float x : v) {
-      if (!(x > bound))
-        fail(where,
-             "tensor '" + name + "' holds " + std::to_string(x) + ", expected positive values");
+  const auto require_above = [&](float bound, const std::vector<float>& v, const std::string& name,
+                                 const std::string& expectation) {
+    for (std::size_t i = 0; i < v.size(); ++i) {
+      if (v[i] > bound) continue;
+      fail(where, "tensor '" + name + "' holds " + std::to_string(v[i]) + " at " +
+                      std::to_string(i) + ", expected " + expectation);
     }
   };
   for (Parameter& p : s.parameters) p.value = load(p.name, p.shape);
   for (std::size_t l = 0; l < s.statistics.size(); ++l) {
     s.statistics[l].mean = load(statistic_name(l, "mean"), {s.linear_outputs()});
     s.statistics[l].variance = load(statistic_name(l, "variance"), {s.linear_outputs()});
-    require_above(-1e-6f, s.statistics[l].variance, statistic_name(l, "variance"));
+    require_above(-1e-6f, s.statistics[l].variance, statistic_name(l, "variance"),
+                  "positive values or 0");
   }
   if (s.quantized) {
     const std::vector<float> least = load(kQuantMins, {s.quant_mins.size()});
     for (std::size_t i = 0; i < least.size(); ++i) {
       if (std::nearbyint(least[i]) != least[i] || std::abs(least[i]) >= kMostCodes) {
         fail(where, std::string("tensor '") + kQuantMins + "' holds " + std::to_string(least[i]) +
-                        ", expected integers below 65536");
+                        " at " + std::to_string(i) + ", expected integers below 65536");
       }
       s.quant_mins[i] = static_cast<int>(least[i]);
     }
+    require_codes_of_zero(s, where);
   }
   for (std::size_t l = 0; l < s.state_steps.size(); ++l) {
     s.state_steps[l] = load(state_step_name(l), s.mode_shape(l));
-    require_above(0, s.state_steps[l], state_step_name(l));
+    require_above(0, s.state_steps[l], state_step_name(l), "positive values");
   }
   return network;
 }

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
+#include <string>
 
+#include "crosstate/base/error.h"
 #include "crosstate/model/group_forward.h"
 
 namespace crosstate::model {
@@ -156,10 +158,39 @@ void for_each(Observers& observers, F f) {
 
 }  // namespace
 
+void require_finite(const Observers& observers) {
+  std::size_t count = 0;
+  std::string sites;
+  const auto see = [&](const std::string& site, bool finite) {
+    if (finite) return;
+    if (++count <= 3) sites += (count == 1 ? "" : ", ") + site;
+  };
+  // The sum of squares shows every value, and those of finite values do not overflow in binary64.
+  const auto finite = [](const Observer& s) { return std::isfinite(s.squares - s.low + s.high); };
+  see("input", finite(observers.input));
+  see("residual", finite(observers.residual));
+  for (std::size_t l = 0; l < observers.blocks.size(); ++l) {
+    const Observers::Block& b = observers.blocks[l];
+    const std::string at = "layers." + std::to_string(l) + '.';
+    see(at + "state", std::all_of(b.state.begin(), b.state.end(),
+                                  [](float largest) { return std::isfinite(largest); }));
+    see(at + "ssm_output", finite(b.ssm_output));
+    see(at + "activation", finite(b.activation));
+    see(at + "linear", finite(b.linear));
+  }
+  see("output", finite(observers.output));
+  if (count == 0) return;
+  if (count > 3) sites += " and " + std::to_string(count - 3) + " more sites";
+  fail("calibration", "values of " + sites +
+                          " are not finite: the network overflows on these sequences; expected "
+                          "smaller inputs or weights");
+}
+
 Observers measure_observers(const Network::State& state, const Coefficients& coefficients,
                             std::span<const data::Batch> batches, ThreadPool& pool,
                             bool histograms) {
   Observers observers = forward_spreads(state, coefficients, batches, pool, Observers(state));
+  require_finite(observers);
   if (!histograms) return observers;
   Observers ranges = observers;
   for_each(ranges, [](Observer& s) {

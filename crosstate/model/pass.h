@@ -55,7 +55,11 @@ double training_bytes(const Network::State& state, std::size_t count, std::size_
 void measure_norms(Network::State& state, Coefficients& coefficients, const data::Batch& batch,
                    double momentum, ThreadPool& pool);
 
-/// Observers of one forward pass over the batches; with histograms, of a second one.
+/// Throws Error naming the sites whose values are not finite.
+void require_finite(const Observers& observers);
+
+/// Observers of one forward pass over the batches; with histograms, of a second one. Throws Error
+/// as require_finite().
 Observers measure_observers(const Network::State& state, const Coefficients& coefficients,
                             std::span<const data::Batch> batches, ThreadPool& pool,
                             bool histograms = false);

@@ -66,6 +66,38 @@ bool unround_changed(quant::QuantOptions& present, const quant::QuantOptions& ne
   return any;
 }
 
+void require_sequences(bool any) {
+  if (any) return;
+  fail("calibration", "no sequences, expected at least one, whose values are quantized");
+}
+bool any_sequences(std::span<const data::Batch> batches) {
+  return std::ranges::any_of(batches, [](const data::Batch& batch) { return batch.count > 0; });
+}
+
+// Refuses observers from which the ranges of sites that change cannot be chosen, before anything
+// does.
+void require_usable(const Observers& observers, const quant::QuantOptions& before,
+                    const quant::QuantOptions& now) {
+  quant::QuantOptions present = before;
+  if (!unround_changed(present, now)) return;
+  require_sequences(observers.input.count > 0);
+  require_finite(observers);
+  const auto require = [&](const char* name, auto site, const Observer& observer) {
+    if (!changes(before.*site, now.*site) || !wants_histogram(now.*site)) return;
+    if (!observer.histogram.empty()) return;
+    fail(std::string("quant.") + name + ".range",
+         '\'' + name_of((now.*site).range) +
+             "' needs a histogram of the values, expected observers with histograms");
+  };
+  require("input", &quant::QuantOptions::input, observers.input);
+  require("residual", &quant::QuantOptions::residual, observers.residual);
+  for (const Observers::Block& b : observers.blocks) {
+    require("ssm_output", &quant::QuantOptions::ssm_output, b.ssm_output);
+    require("activation", &quant::QuantOptions::activation, b.activation);
+    require("linear", &quant::QuantOptions::linear, b.linear);
+  }
+}
+
 void choose_steps(Network::State& s, std::size_t layer, const Observers& observers) {
   const double top = quant::largest_code(std::max(s.quant.state.bits, 2));
   for (std::size_t i = 0; i < s.state_steps[layer].size(); ++i) {
@@ -134,6 +166,14 @@ std::vector<std::size_t> choose_ranges(Network::State& s, const quant::QuantOpti
   return chosen;
 }
 
+// Observers of the network with other formats, and otherwise the same values.
+Observers observe(const Network::State& s, const quant::QuantOptions& formats,
+                  std::span<const data::Batch> batches, ThreadPool& pool, bool histograms) {
+  Network::State other = s;
+  other.quant = formats;
+  return measure_observers(other, other.coefficients(), batches, pool, histograms);
+}
+
 // The means by row over the calibration sequences, which bias correction preserves.
 struct Means {
   Observers observers;
@@ -191,10 +231,12 @@ void Network::quantize(const quant::QuantOptions& options, std::span<const data:
   quant::digital_sites(sites.array).require_blocks(s.blocks.size());
   if (s.quantized) fail("quantize", "the network is already quantized");
   for (const data::Batch& batch : calibration) s.require_inputs(batch);
+  const bool corrects = sites.bias_correction && !s.batch_norm();
+  if (corrects) require_sequences(any_sequences(calibration));
   const Observers observers =
       measure_observers(s, s.coefficients(), calibration, pool, wants_histograms(sites));
   std::optional<Means> means;
-  if (sites.bias_correction && !s.batch_norm()) means = measure_means(s, calibration, pool);
+  if (corrects) means = measure_means(s, calibration, pool);
   quantize(options, observers);
   if (means) correct_biases(s, *means, calibration, pool);
 }
@@ -206,10 +248,12 @@ void Network::quantize(const quant::QuantOptions& options, const Observers& obse
   require_foldable(s, sites);
   quant::digital_sites(sites.array).require_blocks(s.blocks.size());
   if (s.quantized) fail("quantize", "the network is quantized already");
+  const quant::QuantOptions before = quant::quant_preset("float");
+  require_usable(observers, before, sites);
   s.quant = sites;
   s.quantized = true;
   s.add_ranges();
-  choose_ranges(s, quant::quant_preset("float"), observers);
+  choose_ranges(s, before, observers);
 }
 
 std::vector<std::size_t> Network::requantize(const quant::QuantOptions& options,
@@ -226,10 +270,12 @@ std::vector<std::size_t> Network::requantize(const quant::QuantOptions& options,
   const quant::QuantOptions before = s.quant;
   // Weights keep their present quantization here, to which the running statistics of batch norms
   // belong.
-  const bool any = unround_changed(s.quant, sites);
+  quant::QuantOptions unrounded = before;
   const Observers observers =
-      any ? measure_observers(s, s.coefficients(), calibration, pool, wants_histograms(sites))
+      unround_changed(unrounded, sites)
+          ? observe(s, unrounded, calibration, pool, wants_histograms(sites))
           : Observers(s);
+  require_usable(observers, before, sites);
   s.quant = sites;
   return choose_ranges(s, before, observers);
 }
@@ -239,10 +285,10 @@ void Network::measure_states(std::span<const data::Batch> batches, ThreadPool& p
   if (!s.quantized) fail("states", "the network is not quantized yet");
   for (const data::Batch& batch : batches) s.require_inputs(batch);
   if (s.quant.state.bits == quant::kFloatBits) return;
-  const quant::StateSite site = s.quant.state;
-  s.quant.state.bits = quant::kFloatBits;
-  const Observers observers = measure_observers(s, s.coefficients(), batches, pool);
-  s.quant.state = site;
+  require_sequences(any_sequences(batches));
+  quant::QuantOptions unrounded = s.quant;
+  unrounded.state.bits = quant::kFloatBits;
+  const Observers observers = observe(s, unrounded, batches, pool, false);
   for (std::size_t l = 0; l < s.blocks.size(); ++l) choose_steps(s, l, observers);
 }
 
