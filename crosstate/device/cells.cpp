@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
@@ -13,12 +12,8 @@
 namespace crosstate::device {
 namespace {
 
-std::string text_of(double value) {
-  char text[32];
-  // With enough digits to distinguish it from a bound that it barely exceeds.
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
-}
+// With enough digits to distinguish it from a bound that it barely exceeds.
+std::string text_of(double value) { return rounded_text(value, 9); }
 
 // Factor of ageing relative to 300 K: Arrhenius.
 double acceleration(const DeviceOptions& options) {
@@ -148,10 +143,13 @@ void Cells::age_to(double seconds) {
     fail("device", "time " + text_of(seconds) + " s, expected " + text_of(time_) +
                        " s (the present age) or later");
   }
-  const double aged = seconds * acceleration(options_);
-  require_defined(*model_, options_.model, aged);
+  require_defined_at(seconds);
   time_ = seconds;
   if (read_time() > 0) read(read_time());
+}
+
+void Cells::require_defined_at(double seconds) const {
+  require_defined(*model_, options_.model, seconds * acceleration(options_));
 }
 
 double Cells::read_time() const {

@@ -83,6 +83,8 @@ class Cells {
   void count_faults();
   void impose_faults(double aged_seconds);
   void find_read_deviations();
+  // Throws Error for an age that the model does not define.
+  void require_defined_at(double seconds) const;
   // The time (s at 300 K) at which the model reads cells of the present age; 0: as programmed.
   double read_time() const;
   void read(double aged_seconds);

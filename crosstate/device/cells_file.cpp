@@ -10,6 +10,7 @@
 #include "crosstate/base/json.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/device/cells.h"
+#include "crosstate/device/models.h"
 
 namespace crosstate::device {
 namespace {
@@ -55,8 +56,10 @@ const formats::Tensor& tensor(const formats::Safetensors& file, const char* name
 std::vector<double> conductances(const formats::Safetensors& file, const char* name,
                                  std::uint64_t cells, const std::string& where) {
   std::vector<double> values = tensor(file, name, where).doubles({cells}, where + ": " + name);
-  for (const double v : values) {
-    if (!std::isfinite(v)) fail(where, std::string(name) + ": expected finite values");
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    fail(where, std::string(name) + " of cell " + std::to_string(i) + ": " + exact_text(values[i]) +
+                    " uS, expected finite values");
   }
   return values;
 }
@@ -64,7 +67,19 @@ std::vector<double> conductances(const formats::Safetensors& file, const char* n
 // Cells that other device settings must have produced are rejected.
 void require_valid(const DeviceOptions& options, const std::string& table,
                    const std::string& where) {
-  about_file(where, [&] { validate(options, table); });
+  about_file(where, [&] {
+    const NamedModel& model = device_model(options.model);
+    // The models would ignore it or read the file device.table, which may have changed since.
+    if (!model.has_table && !table.empty()) {
+      fail(where,
+           "table: \"" + excerpt(table) + "\", but device.model = " + options.model + " has none");
+    }
+    if (model.has_table && table.empty()) {
+      fail(where, "table is empty, expected the measurements of device.model = " + options.model +
+                      " as CSV");
+    }
+    validate(options, table);
+  });
 }
 
 void require_conductances(std::span<const double> values, const char* name,
@@ -80,24 +95,43 @@ std::vector<std::uint8_t> faults_of(const formats::Safetensors& file, std::uint6
                                     const std::string& where) {
   const formats::Tensor& fault = tensor(file, "fault", where);
   if (fault.dtype != "U8" || fault.shape != std::vector<std::uint64_t>{cells}) {
-    fail(where, "fault: expected one U8 for each target");
+    std::string shape;
+    for (const std::uint64_t size : fault.shape) {
+      shape += (shape.empty() ? "" : ", ") + std::to_string(size);
+    }
+    fail(where, "fault: " + fault.dtype + " [" + shape + "], expected one U8 for each target, [" +
+                    std::to_string(cells) + "]");
   }
   std::vector<std::uint8_t> faults(fault.bytes.begin(), fault.bytes.end());
-  for (const std::uint8_t f : faults) {
-    if (f > static_cast<std::uint8_t>(Fault::kOpen)) fail(where, "fault: expected 0 to 3");
+  for (std::size_t i = 0; i < faults.size(); ++i) {
+    if (faults[i] <= static_cast<std::uint8_t>(Fault::kOpen)) continue;
+    fail(where, "fault of cell " + std::to_string(i) + ": " + std::to_string(faults[i]) +
+                    ", expected 0 to 3 (none, stuck low, stuck high, open)");
   }
   return faults;
 }
 
 json object(const formats::Safetensors& file, const char* key, const std::string& where) {
-  json values = try_parse_json(metadata(file, key, where));
-  if (!values.is_object()) fail(where, std::string(key) + ": expected a JSON object");
+  const std::string& text = metadata(file, key, where);
+  json values = try_parse_json(text);
+  if (!values.is_object()) {
+    fail(where, std::string(key) + ": \"" + excerpt(text) + "\", expected a JSON object");
+  }
   return values;
+}
+
+[[noreturn]] void refuse(const char* key, const std::string& found, const std::string& expected,
+                         const std::string& where) {
+  fail(where, std::string("programming.") + key + ": " + found + ", expected " + expected);
+}
+
+std::string found_at(const json& values, const char* key) {
+  return values.contains(key) ? excerpt(exact_json_text(values.at(key))) : "is missing";
 }
 
 std::uint64_t whole(const json& values, const char* key, const std::string& where) {
   if (!values.contains(key) || !values[key].is_number_unsigned()) {
-    fail(where, std::string("programming.") + key + ": expected an integer");
+    refuse(key, found_at(values, key), "an integer of 0 or more", where);
   }
   return values[key];
 }
@@ -111,6 +145,34 @@ json settings_of(const formats::Safetensors& file, const std::string& where) {
   return settings;
 }
 
+// Refuses results that programming with these options cannot have had.
+void require_consistent(const ProgrammingSummary& s, const DeviceOptions& options,
+                        const std::string& where) {
+  const auto most = static_cast<std::uint64_t>(options.write_verify ? options.max_pulses : 0);
+  const std::string by = options.write_verify
+                             ? "device.max_pulses = " + std::to_string(options.max_pulses)
+                             : "device.write_verify = false";
+  const auto require = [&](const char* key, std::uint64_t found, std::uint64_t low,
+                           std::uint64_t high, const std::string& why) {
+    if (found >= low && found <= high) return;
+    const std::string range =
+        low == high ? std::to_string(low) : std::to_string(low) + " to " + std::to_string(high);
+    refuse(key, std::to_string(found), range + " with " + why, where);
+  };
+  require("most_pulses", s.most_pulses, 0, s.cells > 0 ? most : 0, s.cells > 0 ? by : "no cells");
+  require("pulses", s.pulses, s.most_pulses, s.cells * s.most_pulses,
+          std::to_string(s.cells) + " cells and most_pulses = " + std::to_string(s.most_pulses));
+  const std::uint64_t reads = options.write_verify ? s.pulses + s.cells : 0;
+  require("reads", s.reads, reads, reads, "pulses = " + std::to_string(s.pulses) + " and " + by);
+  const double energy = static_cast<double>(s.pulses) * options.pulse_energy +
+                        static_cast<double>(s.reads) * options.verify_energy;
+  if (nearly_equal(s.energy, energy)) return;
+  refuse("energy_pj", exact_text(s.energy),
+         exact_text(energy) + ", that of the pulses and reads by device.pulse_energy and " +
+             "device.verify_energy",
+         where);
+}
+
 // The counts of faults are computed from the faults.
 ProgrammingSummary summary_of(const json& values, std::uint64_t cells, const std::string& where) {
   ProgrammingSummary summary;
@@ -120,11 +182,11 @@ ProgrammingSummary summary_of(const json& values, std::uint64_t cells, const std
   summary.reads = whole(values, "reads", where);
   summary.most_pulses = whole(values, "most_pulses", where);
   if (summary.within > cells) {
-    fail(where, "programming.within: " + std::to_string(summary.within) + ", expected at most " +
-                    std::to_string(cells) + ", the number of cells");
+    refuse("within", std::to_string(summary.within),
+           "at most " + std::to_string(cells) + ", the number of cells", where);
   }
   if (!values.contains("energy_pj") || !values["energy_pj"].is_number()) {
-    fail(where, "programming.energy_pj: expected a number");
+    refuse("energy_pj", found_at(values, "energy_pj"), "a number", where);
   }
   summary.energy = values["energy_pj"];
   return summary;
@@ -189,7 +251,13 @@ Cells Cells::load(const formats::Safetensors& file, const std::string& where) {
   cells.count_faults();
   const std::string& table = metadata(file, "table", where);
   require_valid(cells.options_, table, where);
+  require_consistent(cells.summary_, cells.options_, where);
   cells.set_model(table);
+  try {
+    cells.require_defined_at(cells.time_);
+  } catch (const Error& error) {
+    fail(where, "time: " + exact_text(cells.time_) + " s; " + error.what());
+  }
   const double slack = 1e-9 * cells.range_.high;  // as for the targets of new cells
   require_conductances(cells.targets_, "target",
                        {cells.range_.low - slack, cells.range_.high + slack}, where);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <optional>
 #include <utility>
 
@@ -32,11 +31,7 @@ std::optional<DeviceTable> table_of(const DeviceOptions& options, const std::str
   return std::nullopt;
 }
 
-std::string seconds_text(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g s", seconds);
-  return text;
-}
+std::string seconds_text(double seconds) { return rounded_text(seconds, 6) + " s"; }
 
 }  // namespace
 

@@ -20,6 +20,7 @@ struct NamedModel {
   /// tables use either.
   std::shared_ptr<const DeviceModel> (*make)(const DeviceOptions& options,
                                              const std::string& table);
+  bool has_table = false;
 };
 
 /// Function `make` of kDeviceModels for a model that has no table.
@@ -45,8 +46,8 @@ inline constexpr std::array kDeviceModels = {
     NamedModel{"sonos", "Charge trap: Agrawal et al., IEDM 2022", "0 to 5 days", without_table<make_sonos>},
     NamedModel{"simple", "0.2 uS programming error and power-law drift of 0.1 +- 0.05, for comparisons", "any", without_table<make_simple>},
     NamedModel{"gaussian", "Gaussian error and read noise relative to the target or to g_max, for sweeps", "any; no ageing", without_table<make_gaussian>},
-    NamedModel{"taox", "TaOx 1T1R: assumed, since no statistics are public; accepts a measured table", "0 to 1 year", make_taox},
-    NamedModel{"table", "Mean and standard deviation by time and target from a CSV file", "those of the file", make_measured},
+    NamedModel{"taox", "TaOx 1T1R: assumed, since no statistics are public; accepts a measured table", "0 to 1 year", make_taox, true},
+    NamedModel{"table", "Mean and standard deviation by time and target from a CSV file", "those of the file", make_measured, true},
 };
 // clang-format on
 

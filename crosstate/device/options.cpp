@@ -78,7 +78,7 @@ void require_used(const DeviceOptions& options) {
       refuse("noise_relative_to", "gaussian");
     }
   }
-  if (options.model != "table" && options.model != "taox" && !options.table.empty()) {
+  if (!device_model(options.model).has_table && !options.table.empty()) {
     refuse("table", "table or taox");
   }
   if (options.model != "rram-cmo" && options.acceptance != defaults.acceptance) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/numbers.h"
@@ -113,10 +112,8 @@ Population sample_devices(const DeviceOptions& device, const PopulationOptions& 
 std::string histogram_csv(const std::vector<Bin>& histogram) {
   std::string text = "conductance_uS,count,density\n";
   for (const Bin& bin : histogram) {
-    char line[96];
-    std::snprintf(line, sizeof line, "%.9g,%llu,%.9g\n", bin.centre,
-                  static_cast<unsigned long long>(bin.count), bin.density);
-    text += line;
+    text += rounded_text(bin.centre, 9) + ',' + std::to_string(bin.count) + ',' +
+            rounded_text(bin.density, 9) + '\n';
   }
   return text;
 }

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/testing.h"
 
 namespace crosstate::device {
 namespace {
@@ -73,6 +74,14 @@ TEST(Population, HistogramCountsEveryDevice) {
   EXPECT_THAT(histogram_csv(found.histogram),
               testing::StartsWith("conductance_uS,count,density\n"));
   EXPECT_GT(found.read_deviation, 0.1);
+}
+
+TEST(Histogram, HasDecimalPointsInEveryLocale) {
+  const std::string csv = "conductance_uS,count,density\n0.25,7,1.5e-05\n123456.789,0,0\n";
+  const std::vector<Bin> bins = {{0.25, 7, 1.5e-5}, {123456.789, 0, 0}};
+  EXPECT_EQ(histogram_csv(bins), csv);
+  const DecimalComma locale;
+  EXPECT_EQ(histogram_csv(bins), csv);
 }
 
 TEST(Population, OfOneDeviceHasNoSpread) {

@@ -50,7 +50,8 @@ class Planner {
         break;
       }
       case mapping::Site::kDecoder:
-        plan_.largest_code = analog::converter_high(crossbar_.dac_bits);
+        // Rows are driven by slices, which may have fewer bits than the DACs.
+        plan_.largest_code = analog::converter_high(mapping_.decoder_bits);
         score_ranges();
         break;
     }
