@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -99,14 +98,11 @@ report::Plot error_plot(const simulate::StateErrors& errors) {
 std::string age_text(double seconds) {
   constexpr std::array<std::pair<double, const char*>, 4> kUnits = {
       {{365.25 * 86400, "y"}, {86400, "d"}, {3600, "h"}, {60, "min"}}};
-  char text[64];
+  constexpr int kDigits = 6;
   for (const auto& [unit, name] : kUnits) {
-    if (seconds < unit) continue;
-    std::snprintf(text, sizeof text, "%g %s", seconds / unit, name);
-    return text;
+    if (seconds >= unit) return rounded_text(seconds / unit, kDigits) + ' ' + name;
   }
-  std::snprintf(text, sizeof text, "%g s", seconds);
-  return text;
+  return rounded_text(seconds, kDigits) + " s";
 }
 
 report::Table chips_table(const simulate::SimulateSummary& summary) {

@@ -1,7 +1,8 @@
 #include "crosstate/pipeline/mapping_picture.h"
 
 #include <algorithm>
-#include <cstdio>
+
+#include "crosstate/base/numbers.h"
 
 namespace crosstate::pipeline {
 namespace {
@@ -38,10 +39,18 @@ std::string title_of(const mapping::MappedArray& a) {
   return "";
 }
 
+std::string attribute(const char* name, double value, int digits) {
+  return std::string(" ") + name + "=\"" + fixed_text(value, digits) + '"';
+}
+
+std::string rectangle(double x, double y, double width, double height, int digits) {
+  return "<rect" + attribute("x", x, digits) + attribute("y", y, digits) +
+         attribute("width", width, digits) + attribute("height", height, digits);
+}
+
 // Adjacent weights of a row are merged into one rectangle.
 void draw_row(const mapping::MappedArray& a, std::size_t row, double x, double y, double width,
               double height, std::string& svg) {
-  char text[200];
   for (std::size_t c = 0; c < a.columns;) {
     if (a.weights[row * a.columns + c] == 0) {
       ++c;
@@ -49,11 +58,9 @@ void draw_row(const mapping::MappedArray& a, std::size_t row, double x, double y
     }
     const std::size_t first = c;
     while (c < a.columns && a.weights[row * a.columns + c] != 0) ++c;
-    std::snprintf(text, sizeof text,
-                  "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"/>\n",
-                  x + static_cast<double>(first) * width, y + static_cast<double>(row) * height,
-                  static_cast<double>(c - first) * width, height, colour_of(a.site));
-    svg += text;
+    svg += rectangle(x + static_cast<double>(first) * width, y + static_cast<double>(row) * height,
+                     static_cast<double>(c - first) * width, height, 2) +
+           " fill=\"" + colour_of(a.site) + "\"/>\n";
   }
 }
 
@@ -62,25 +69,20 @@ void draw_row(const mapping::MappedArray& a, std::size_t row, double x, double y
 std::string mapping_svg(const mapping::Mapping& mapping,
                         const crossbar::CrossbarOptions& crossbar) {
   const std::size_t count = mapping.arrays.size(), lines = (count + kAcross - 1) / kAcross;
-  char text[400];
-  std::snprintf(text, sizeof text,
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" "
-                "font-family=\"sans-serif\" font-size=\"11\">\n",
-                kGap + static_cast<double>(std::min(count, kAcross)) * (kSide + kGap),
-                kGap + static_cast<double>(lines) * (kSide + kGap));
-  std::string svg = text;
+  const double width = kGap + static_cast<double>(std::min(count, kAcross)) * (kSide + kGap),
+               height = kGap + static_cast<double>(lines) * (kSide + kGap);
+  std::string svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"" + attribute("width", width, 0) +
+                    attribute("height", height, 0) +
+                    " font-family=\"sans-serif\" font-size=\"11\">\n";
   for (std::size_t i = 0; i < count; ++i) {
     const mapping::MappedArray& a = mapping.arrays[i];
     const double x = kGap + static_cast<double>(i % kAcross) * (kSide + kGap);
     const double y = kGap + static_cast<double>(i / kAcross) * (kSide + kGap);
     const double used =
         100 * static_cast<double>(a.used) / static_cast<double>(mapping.pairs_per_array);
-    std::snprintf(text, sizeof text,
-                  "<text x=\"%.1f\" y=\"%.1f\">%zu: %s, %.1f %%</text>\n"
-                  "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" "
-                  "stroke=\"#999\"/>\n",
-                  x, y - 6, i, title_of(a).c_str(), used, x, y, kSide, kSide);
-    svg += text;
+    svg += "<text" + attribute("x", x, 1) + attribute("y", y - 6, 1) + '>' + std::to_string(i) +
+           ": " + title_of(a) + ", " + fixed_text(used, 1) + " %</text>\n";
+    svg += rectangle(x, y, kSide, kSide, 1) + " fill=\"none\" stroke=\"#999\"/>\n";
     for (std::size_t r = 0; r < a.rows; ++r) {
       draw_row(a, r, x, y, kSide / crossbar.columns, kSide / crossbar.rows, svg);
     }

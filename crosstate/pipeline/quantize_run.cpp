@@ -155,8 +155,7 @@ class QuantizeRun {
                        .cost = found.cost,
                        .format = found.format,
                        .held_out = found.verdict,
-                       .sums = {},
-                       .metric = 0};
+                       .sums = {}};
       rounded.save(pipeline_.file(point.file));
       write_file(pipeline_.file(name + ".toml"), format_toml(point.format, point.file));
       if (const data::Dataset& set = pipeline_.data().test; set.count > 0) {

@@ -2,6 +2,7 @@
 // search finds.
 #pragma once
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -28,17 +29,21 @@ struct FrontPoint {
   ptq::FormatCost cost;
   quant::QuantOptions format;
   ptq::Verdict held_out;
-  std::vector<double> sums;  // of the integer executor on the test set, see Task::sums(), or empty
-  double metric = 0;
+  // Of the integer executor on the test set; empty and NaN without one.
+  std::vector<double> sums;  // see Task::sums()
+  double metric = std::numeric_limits<double>::quiet_NaN();
 };
 
 struct QuantizeSummary : PipelineSummary {
-  std::string file, set;     // of the model, of the test set
-  double metric = 0;         // primary metric on the test set: of a search by the integer executor,
-  double loss = 0;           // otherwise by fake quantization
-  std::vector<double> sums;  // see Task::sums(); empty without a test set
-  double float_metric = 0;   // of the float model on the test set; only of a search
-  std::string not_integer;   // the site that keeps the network from being integer; "" for none
+  std::string file, set;  // of the model, of the test set
+  // On the test set: of a search by the integer executor, otherwise by fake quantization. Without a
+  // test set NaN, and no sums.
+  double metric = std::numeric_limits<double>::quiet_NaN();  // primary metric
+  double loss = std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> sums;  // see Task::sums()
+  // Likewise, of the float model; only of a search.
+  double float_metric = std::numeric_limits<double>::quiet_NaN();
+  std::string not_integer;  // the site that keeps the network from being integer; "" for none
   cost::MemorySummary memory;
   StageRecord measured, searched;
   std::optional<ptq::FoundFormat> found;        // only of a search

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -23,11 +22,7 @@ namespace {
 
 using nlohmann::json;
 
-std::string percent(double share) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g %%", 100 * share);
-  return text;
-}
+std::string percent(double share) { return rounded_text(100 * share, 6) + " %"; }
 
 GivenNetwork read_given_network(const std::string& key, const std::string& file) {
   try {

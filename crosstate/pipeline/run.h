@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -21,8 +22,9 @@
 namespace crosstate::pipeline {
 
 struct StageSummary : StageRecord {
-  double metric = 0;             // primary metric of the task on the test set
-  double loss = 0;               // likewise
+  // Primary metric of the task on the test set, and the loss; NaN without a test set.
+  double metric = std::numeric_limits<double>::quiet_NaN();
+  double loss = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> sums;      // likewise, see Task::sums(); empty without a test set
   double validation_metric = 0;  // NaN without a validation set
   int weight_bits = 32, state_bits = 32;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -17,11 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-std::string digits(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.4g", value);
-  return text;
-}
+std::string digits(double value) { return rounded_text(value, 4); }
 
 std::string size_of(const Design& design) {
   return std::to_string(design.target.crossbar.rows) + 'x' +

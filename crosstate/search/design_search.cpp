@@ -1,6 +1,7 @@
 #include "crosstate/search/design_search.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -38,7 +39,6 @@ constexpr const char* kCost = "cost";    // kinds of measurements
 constexpr const char* kChips = "chips";  // without the settings that only change the cost
 
 json range_json(const cost::Range& range) { return {range.low, range.typical, range.high}; }
-cost::Range range_from(const json& range) { return {range.at(0), range.at(1), range.at(2)}; }
 
 // The part of the search that every rank derives from its arguments alone.
 class DesignProblem {
@@ -243,18 +243,37 @@ Work design_work(DesignProblem& problem) {
   };
 }
 
+// Stored results; both throw Error for JSON that is none.
 DesignMeasures measures_from(const json& costs) {
-  DesignMeasures measures;
-  if (costs.contains("unfit")) {
-    measures.unfit = costs.at("unfit");
+  const auto range = [&](const char* key) {
+    const auto [low, typical, high] = costs.at(key).get<std::array<double, 3>>();
+    return cost::Range{low, typical, high};
+  };
+  try {
+    DesignMeasures measures;
+    if (costs.contains("unfit")) {
+      measures.unfit = costs.at("unfit");
+      return measures;
+    }
+    measures.energy = range("energy");
+    measures.area = range("area");
+    measures.latency = range("latency");
+    measures.arrays = costs.at("arrays");
+    measures.utilisation = costs.at("utilisation");
     return measures;
+  } catch (const json::exception&) {
+    fail(kCost, "expected unfit, or energy, area, latency, arrays and utilisation, found " +
+                    excerpt(json_text(costs)));
   }
-  measures.energy = range_from(costs.at("energy"));
-  measures.area = range_from(costs.at("area"));
-  measures.latency = range_from(costs.at("latency"));
-  measures.arrays = costs.at("arrays");
-  measures.utilisation = costs.at("utilisation");
-  return measures;
+}
+
+std::vector<double> metrics_from(const json& chips) {
+  try {
+    return chips.get<std::vector<double>>();
+  } catch (const json::exception&) {
+    fail(kChips,
+         "expected a list of numbers, one for each chip, found " + excerpt(json_text(chips)));
+  }
 }
 
 // The steps of the leading rank.
@@ -285,7 +304,7 @@ class DesignSearch {
     for (const Individual& one : all) texts.push_back(problem_.space().text(one.genes));
     if (!costs_.measure(texts)) return false;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const DesignMeasures measured = measures_from(costs_.of(texts[i]));
+      const DesignMeasures measured = costs_.of(texts[i], measures_from);
       if (violation_of(measured) == 0) chips.push_back(problem_.space().chip_text(all[i].genes));
     }
     const std::size_t missing = chips_.missing(chips);
@@ -300,10 +319,10 @@ class DesignSearch {
   }
 
   void judge_one(const std::string& text, Individual& one) {
-    DesignMeasures measured = measures_from(costs_.of(text));
+    DesignMeasures measured = costs_.of(text, measures_from);
     one.violation = violation_of(measured);
     if (one.violation == 0) {
-      measured.metric = chips_.of(problem_.space().chip_text(one.genes)).get<std::vector<double>>();
+      measured.metric = chips_.of(problem_.space().chip_text(one.genes), metrics_from);
     }
     one.costs = costs_of(measured);
     if (!seen_.insert(text).second) return;

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -147,6 +148,30 @@ TEST_F(DesignSearchTest, EndsTheSameWithMoreWorkersAndWhenContinued) {
   other.earlier = pipeline::Earlier::kContinue;
   EXPECT_THAT([&] { run_design_search(small_model(), run_, options_, std::move(other)); },
               ThrowsMessage<Error>(AllOf(HasSubstr("sweep.sqlite"), HasSubstr("seed was 1"))));
+}
+
+TEST_F(DesignSearchTest, NamesADamagedMeasurement) {
+  search("one");
+  const std::string path = (directory_ / "one/sweep.sqlite").string();
+  const auto expect_damage = [&](const std::string& kind, const std::string& measures,
+                                 const std::string& message) {
+    sqlite3* database = nullptr;
+    ASSERT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+    const std::string set =
+        "UPDATE proxies SET measures = '" + measures + "' WHERE scope LIKE '" + kind + " %'";
+    EXPECT_EQ(sqlite3_exec(database, set.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(database);
+    SearchContext continued = context("one");
+    continued.earlier = pipeline::Earlier::kContinue;
+    EXPECT_THAT([&] { run_design_search(small_model(), run_, options_, std::move(continued)); },
+                ThrowsMessage<Error>(AllOf(HasSubstr(path + ": table proxies, scope \"" + kind),
+                                           HasSubstr(message))));
+  };
+  expect_damage("chips", "[0.5, null]",
+                "expected a list of numbers, one for each chip, found "
+                "[0.5,null]");
+  expect_damage("cost", R"({"energy": [1, 2], "area": 3})", "expected unfit, or energy, area, ");
+  expect_damage("cost", "{", "expected JSON, found");
 }
 
 TEST_F(DesignSearchTest, CountsDesignsThatDoNotFit) {

@@ -131,6 +131,7 @@ std::optional<Outcome> run_point(const SweepPlan& plan, const SweepPoint& point,
     const pipeline::RunSummary summary = run_or_restart(
         point.name, options, run_context(point.name, directory, pool, context), context);
     if (summary.interrupted) return std::nullopt;
+    if (summary.test_sequences == 0) return outcome_of(summary, {});
     const std::optional<std::vector<double>> integers =
         integer_sums(directory, point.options, pool, context.stop);
     if (!integers) return std::nullopt;

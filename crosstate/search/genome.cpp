@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/prune/options.h"
 
 namespace crosstate::search {
@@ -27,9 +28,8 @@ std::vector<std::string> shares_of(const std::string& text, const std::string& k
   std::vector<std::string> shares = {"0"};
   try {
     for (const prune::PruneShares& point : prune::prune_points(probe)) {
-      std::ostringstream share;
-      share << point.states;
-      if (point.states > 0 && share.str() != shares.back()) shares.push_back(share.str());
+      std::string share = rounded_text(point.states, 6);
+      if (point.states > 0 && share != shares.back()) shares.push_back(std::move(share));
     }
   } catch (const Error&) {
     fail("options", key + " = \"" + excerpt(text) +

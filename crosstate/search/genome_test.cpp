@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/testing.h"
 
 namespace crosstate::search {
 namespace {
@@ -57,6 +58,14 @@ TEST(Genome, ChoosesHowMuchIsPruned) {
   const GenomeSpace one_size = genome_space({}, "2 4 8");
   EXPECT_FALSE(one_size.prunes());
   EXPECT_TRUE(with_genes(start, one_size, one_size.uniform(8)).prune_float);  // as it was
+}
+
+// Shares are parts of the names of points and files.
+TEST(Genome, HasDecimalPointsInEveryLocale) {
+  const std::vector<std::string> shares = {"0", "0.5", "0.75"};
+  EXPECT_EQ(genome_space({}, "2 8", "0 0.5 0.75").states, shares);
+  const DecimalComma locale;
+  EXPECT_EQ(genome_space({}, "2 8", "0 0.5 0.75").states, shares);
 }
 
 TEST(Genome, RefusesOtherTexts) {

@@ -129,9 +129,10 @@ Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double
   const auto set = [&](const std::string& name, double value) {
     if (std::isfinite(value)) outcome.metrics[name] = value;
   };
+  const bool tested = summary.test_sequences > 0;
   const auto set_stage = [&](const std::string& prefix, const pipeline::StageSummary& stage) {
     if (!stage.done) return;
-    set(prefix + primary, stage.metric);
+    if (tested) set(prefix + primary, stage.metric);
     set(prefix + "validation_" + primary, stage.validation_metric);
     set(prefix + "bytes", static_cast<double>(stage.memory.total()));
   };
@@ -141,7 +142,7 @@ Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double
   const pipeline::StageSummary& last = summary.last();
   set_stage("", last);
   const std::vector<double>& deployed = integer_sums.empty() ? last.sums : integer_sums;
-  if (!deployed.empty()) {
+  if (tested && !deployed.empty()) {
     const std::vector<double> values = task.evaluate(summary.readout, deployed);
     for (std::size_t i = 0; i < values.size(); ++i) set(task.metrics()[i].name, values[i]);
     if (!integer_sums.empty()) set("integer_" + primary, values.front());
@@ -190,7 +191,7 @@ Outcome outcome_from(const json& from) {
             from.at("seconds")};
   } catch (const json::exception&) {
     fail("outcome",
-         "expected status, error, metrics and seconds, found " + excerpt(exact_json_text(from)));
+         "expected status, error, metrics and seconds, found " + excerpt(json_text(from)));
   }
 }
 

@@ -54,7 +54,8 @@ std::string headline(const Outcome& outcome);
 
 /// `integer_sums`: Task::sums() of the integer network, empty if a network cannot be converted to
 /// integers. The metrics "accuracy" (or that of the task) and "bytes" are those of the last stage:
-/// the integer network, else that of RunSummary::last().
+/// the integer network, else that of RunSummary::last(). A run without test sequences has measured
+/// nothing on them.
 Outcome outcome_of(const pipeline::RunSummary& summary, const std::vector<double>& integer_sums);
 Outcome failed_outcome(const std::string& error);
 

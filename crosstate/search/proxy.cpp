@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/json.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/train/evaluate.h"
 
@@ -26,7 +27,13 @@ json to_json(const ProxyMeasures& measures) {
 }
 
 ProxyMeasures proxy_measures_from(const json& from) {
-  return {from.at("loss"), from.at("metric"), from.at("bytes")};
+  const auto number = [&](const char* key) {
+    if (!from.is_object() || !from.contains(key) || !from.at(key).is_number()) {
+      fail("proxy", "expected numbers loss, metric and bytes, found " + excerpt(json_text(from)));
+    }
+    return from.at(key).get<double>();
+  };
+  return {number("loss"), number("metric"), number("bytes")};
 }
 
 Proxy::Proxy(pipeline::RunOptions options, std::vector<std::filesystem::path> references,

@@ -19,6 +19,7 @@ struct ProxyMeasures {
   double bytes = 0;             // total
 };
 nlohmann::json to_json(const ProxyMeasures& measures);
+/// Throws Error for JSON that is no measures.
 ProxyMeasures proxy_measures_from(const nlohmann::json& json);
 
 /// Requantizes a network that was trained with quantization at all sites to other bits,

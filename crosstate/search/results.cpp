@@ -6,7 +6,6 @@
 #include <numeric>
 #include <set>
 
-#include "crosstate/base/json.h"
 #include "crosstate/base/numbers.h"
 #include "crosstate/formats/csv.h"
 
@@ -84,8 +83,8 @@ std::string metric_cells(const Outcome& outcome, const task::Task& task) {
 }
 
 // The task of a stored point, according to the settings stored with it.
-const task::Task& task_of(const StoredPoint& point) {
-  const nlohmann::json config = try_parse_json(point.config);
+const task::Task& task_of(const StoredPoint& point, const Store& store) {
+  const nlohmann::json config = store.config_of(point);
   const nlohmann::json name = config.value("/data/task"_json_pointer, nlohmann::json());
   if (!name.is_string() || name == "auto") return *task::tasks().front();
   return task::task_named(name.get<std::string>(), "point " + point.name);
@@ -163,7 +162,7 @@ std::string front_csv(const SweepPlan& plan, const SweepResults& results) {
 
 std::string dump_csv(const Store& store) {
   const std::vector<StoredPoint> points = store.points();
-  const task::Task& task = points.empty() ? *task::tasks().front() : task_of(points.front());
+  const task::Task& task = points.empty() ? *task::tasks().front() : task_of(points.front(), store);
   std::string csv = "point,status,error" + metric_header(task) + '\n';
   for (const StoredPoint& point : points) {
     csv += formats::csv_field(point.name) + ',' + name_of(point.outcome.status) + ',' +

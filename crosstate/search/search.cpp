@@ -192,7 +192,7 @@ class Search {
   }
 
   ProxyMeasures measures_of(const Genes& genes) const {
-    return proxy_measures_from(proxies_.of(genes_text(problem_.space, genes)));
+    return proxies_.of(genes_text(problem_.space, genes), proxy_measures_from);
   }
 
   // The budget holds the smallest candidate, too, if its size depends on the references.

@@ -2,28 +2,27 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
+#include <limits>
 
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate::search {
 namespace {
 
-std::string number(double value, const char* format) {
-  if (std::isnan(value)) return "-";
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
+// With every digit of a double.
+std::string number(double value) {
+  constexpr int kDigits = std::numeric_limits<double>::max_digits10;
+  return std::isnan(value) ? "-" : rounded_text(value, kDigits);
 }
 
 std::string sensitivity_csv(const SearchSummary& summary) {
   std::string csv =
       "site,bits,loss,loss_of_reference," + task_of(summary.plan).primary().name + ",bytes\n";
   for (const SensitivityPoint& point : summary.sensitivity) {
-    csv += point.site + ',' + std::to_string(point.bits) + ',' +
-           number(point.measures.loss, "%.17g") + ',' + number(summary.reference.loss, "%.17g") +
-           ',' + number(point.measures.metric, "%.17g") + ',' +
-           number(point.measures.bytes, "%.0f") + '\n';
+    csv += point.site + ',' + std::to_string(point.bits) + ',' + number(point.measures.loss) + ',' +
+           number(summary.reference.loss) + ',' + number(point.measures.metric) + ',' +
+           fixed_text(point.measures.bytes, 0) + '\n';
   }
   return csv;
 }
@@ -36,7 +35,7 @@ std::string proxy_front_csv(const SearchSummary& summary) {
     std::string genome = genes_text(summary.space, one.genes);
     std::replace(genome.begin(), genome.end(), ' ', ',');
     csv += genome + ',';
-    csv += number(one.costs[0], "%.17g") + ',' + number(one.costs[1], "%.0f") + '\n';
+    csv += number(one.costs[0]) + ',' + fixed_text(one.costs[1], 0) + '\n';
   }
   return csv;
 }
@@ -84,9 +83,9 @@ report::Table sensitivity_table(const SearchSummary& summary) {
   for (const std::string& site : space.sites) {
     std::vector<std::string>& row = table.rows.emplace_back(std::vector<std::string>{site});
     for (const SensitivityPoint& point : summary.sensitivity) {
-      if (point.site == site) row.push_back(number(point.measures.loss, "%.4f"));
+      if (point.site == site) row.push_back(fixed_text(point.measures.loss, 4));
     }
-    row.push_back(number(summary.reference.loss, "%.4f"));
+    row.push_back(fixed_text(summary.reference.loss, 4));
   }
   return table;
 }
@@ -100,18 +99,25 @@ report::Table candidate_table(const SearchSummary& summary) {
   report::Table table{"Quantization-aware training",
                       {sites, "bytes", "PTQ" + unit, "QAT" + unit, "integers" + unit},
                       {}};
+  std::vector<std::size_t> done;
+  const auto outcome_at = [&](std::size_t i) -> const Outcome& {
+    return summary.results.outcomes[i];
+  };
   for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
-    const Outcome& outcome = summary.results.outcomes[i];
-    if (outcome.status != PointStatus::kDone) continue;
+    if (outcome_at(i).status == PointStatus::kDone) done.push_back(i);
+  }
+  std::stable_sort(done.begin(), done.end(), [&](std::size_t a, std::size_t b) {
+    return outcome_at(a).metric("bytes") < outcome_at(b).metric("bytes");
+  });
+  for (const std::size_t i : done) {
     const auto cell = [&](const std::string& stage) {
-      return metric.cell(outcome.metric(stage + metric.name));
+      return metric.cell(outcome_at(i).metric(stage + metric.name));
     };
     table.rows.push_back(
         {summary.plan.values_of(summary.plan.points[i], genome_keys(summary.space)),
-         number(outcome.metric("bytes"), "%.0f"), cell("ptq_"), cell("qat_"), cell("integer_")});
+         fixed_text(outcome_at(i).metric("bytes"), 0), cell("ptq_"), cell("qat_"),
+         cell("integer_")});
   }
-  std::stable_sort(table.rows.begin(), table.rows.end(),
-                   [](const auto& a, const auto& b) { return std::stod(a[1]) < std::stod(b[1]); });
   return table;
 }
 

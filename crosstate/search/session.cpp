@@ -109,7 +109,14 @@ std::size_t Measurements::missing(const std::vector<std::string>& texts) const {
 }
 
 json Measurements::of(const std::string& text) const {
-  return parse_json(store_.proxy(scope_, text).value());
+  const std::string stored = store_.proxy(scope_, text).value();
+  json result = try_parse_json(stored);
+  if (result.is_discarded()) refuse(text, "expected JSON, found \"" + excerpt(stored) + '"');
+  return result;
+}
+
+void Measurements::refuse(const std::string& text, const std::string& why) const {
+  fail(store_.place_of_proxy(scope_, text), why);
 }
 
 std::vector<Individual> evolved(const std::vector<int>& choices, const EvolutionOptions& options,

@@ -5,10 +5,11 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "crosstate/base/error.h"
 #include "crosstate/search/nsga2.h"
 #include "crosstate/search/sweep.h"
 
@@ -63,11 +64,23 @@ class Measurements {
   bool measure(const std::vector<std::string>& texts) const;
   /// The number of different texts among these that are not stored yet.
   std::size_t missing(const std::vector<std::string>& texts) const;
-  /// A stored result.
+  /// A stored result. Throws Error, naming file, table and row, if it is not JSON.
   nlohmann::json of(const std::string& text) const;
+  /// The same as `read` converts it, a function of JSON that throws Error for anything else, which
+  /// is then preceded by file, table and row.
+  template <class Read>
+  auto of(const std::string& text, const Read& read) const {
+    const nlohmann::json result = of(text);
+    try {
+      return read(result);
+    } catch (const Error& error) {
+      refuse(text, error.what());
+    }
+  }
 
  private:
   std::vector<std::string> unknown(const std::vector<std::string>& texts) const;
+  [[noreturn]] void refuse(const std::string& text, const std::string& why) const;
 
   std::string kind_, scope_;
   Team& team_;

@@ -26,8 +26,8 @@ struct StoredPoint {
 /// - proxies: of a search, the measurements of a candidate (JSON), keyed by scope and genome;
 /// - meta: key and value.
 /// Every call is one transaction (rollback journal, synchronous = FULL). Throws Error naming the
-/// file. Only the process that has opened the OutputDirectory writes; any number of processes may
-/// read meanwhile.
+/// file, and for a damaged row the table and the row. Only the process that has opened the
+/// OutputDirectory writes; any number of processes may read meanwhile.
 class Store {
  public:
   enum class Access { kWrite, kRead };
@@ -49,6 +49,8 @@ class Store {
 
   /// All rows, sorted by name.
   std::vector<StoredPoint> points() const;
+  /// The settings of a row as JSON.
+  nlohmann::json config_of(const StoredPoint& point) const;
   std::optional<double> time_of(const std::string& task) const;
 
   /// Records what determines the measurements, or, if that has been recorded, throws Error naming
@@ -59,6 +61,8 @@ class Store {
   std::optional<std::string> proxy(const std::string& scope, const std::string& genome) const;
   void record_proxy(const std::string& scope, const std::string& genome,
                     const std::string& measures);
+  /// The file, table and row of these measurements, for errors.
+  std::string place_of_proxy(const std::string& scope, const std::string& genome) const;
 
  private:
   struct Inside;

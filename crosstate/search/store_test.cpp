@@ -9,6 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/identity.h"
 #include "crosstate/base/json.h"
 #include "crosstate/base/testing.h"
 #include "crosstate/search/results.h"
@@ -18,6 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing::ThrowsMessage;
 
 class StoreTest : public DirectoryTest {
  protected:
@@ -34,6 +36,12 @@ class StoreTest : public DirectoryTest {
     made.metrics = {{"accuracy", accuracy}, {"bytes", 123}};
     made.seconds = seconds;
     return made;
+  }
+  static void execute(const std::string& path, const char* statement) {
+    sqlite3* database = nullptr;
+    EXPECT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(database, statement, nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(database);
   }
 };
 
@@ -122,19 +130,38 @@ TEST_F(StoreTest, RefusesOtherFiles) {
   EXPECT_THROW(Store store(directory_), Error);
 }
 
+TEST_F(StoreTest, NamesADamagedRow) {
+  const std::string path = (directory_ / "sweep.sqlite").string();
+  {
+    Store store(directory_);
+    store.add({point("a")});
+    store.require_identity({{"seed", 1}});
+  }
+  execute(path,
+          "UPDATE points SET config = '{'; UPDATE meta SET value = 'x' WHERE key = 'identity'");
+  Store store(directory_);
+  EXPECT_THAT([&] { dump_csv(store); },
+              ThrowsMessage<Error>(HasSubstr(path + ": table points, config of a: expected")));
+  EXPECT_THAT(
+      [&] { store.add({point("a")}); },
+      ThrowsMessage<CannotContinue>(path + ": table points, config of a: expected a JSON object, "
+                                           "found \"{\""));
+  EXPECT_THAT(
+      [&] {
+        store.require_identity({{"seed", 1}});
+      },
+      ThrowsMessage<CannotContinue>(path +
+                                    ": table meta, identity: expected a JSON object, found \"x\""));
+  EXPECT_EQ(store.points().size(), 1u);
+}
+
 TEST_F(StoreTest, LeavesDatabasesOfNewerVersionsAsTheyAre) {
   const std::string path = (directory_ / "sweep.sqlite").string();
-  const auto execute = [&](const char* statement) {
-    sqlite3* database = nullptr;
-    EXPECT_EQ(sqlite3_open(path.c_str(), &database), SQLITE_OK);
-    EXPECT_EQ(sqlite3_exec(database, statement, nullptr, nullptr, nullptr), SQLITE_OK);
-    sqlite3_close(database);
-  };
   { Store(directory_).add({point("a")}); }
-  execute("DELETE FROM meta WHERE key = 'format'");  // counts as version 1
+  execute(path, "DELETE FROM meta WHERE key = 'format'");  // counts as version 1
   EXPECT_EQ(Store(directory_, Store::Access::kRead).points().size(), 1u);
   EXPECT_EQ(Store(directory_).points().size(), 1u);
-  execute("UPDATE meta SET value = '2' WHERE key = 'format'; DROP TABLE proxies");
+  execute(path, "UPDATE meta SET value = '2' WHERE key = 'format'; DROP TABLE proxies");
   const std::string before = read_file(path);
   for (const Store::Access access : {Store::Access::kRead, Store::Access::kWrite}) {
     EXPECT_THAT([&] { Store(directory_, access); },

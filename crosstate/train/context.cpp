@@ -1,5 +1,7 @@
 #include "crosstate/train/context.h"
 
+#include <cmath>
+
 #include "crosstate/base/error.h"
 #include "crosstate/train/evaluate.h"
 
@@ -11,14 +13,14 @@ void check_teacher(const Teacher& teacher, const model::Network& network,
   if (!(teacher.weight >= 0 && teacher.weight <= 1)) {
     fail("teacher", "a weight of " + std::to_string(teacher.weight) + ", expected 0 to 1");
   }
-  if (!(teacher.streams >= 0)) {
-    fail("teacher",
-         "a weight of streams of " + std::to_string(teacher.streams) + ", expected 0 or more");
+  if (!(teacher.streams >= 0 && std::isfinite(teacher.streams))) {
+    fail("teacher", "a weight of streams of " + std::to_string(teacher.streams) +
+                        ", expected a finite number, 0 or more");
   }
   if (!teacher.teaches()) return;
-  if (!(teacher.temperature > 0)) {
-    fail("teacher",
-         "a temperature of " + std::to_string(teacher.temperature) + ", expected above 0");
+  if (!(teacher.temperature > 0 && std::isfinite(teacher.temperature))) {
+    fail("teacher", "a temperature of " + std::to_string(teacher.temperature) +
+                        ", expected a finite number above 0");
   }
   if (teacher.networks.empty()) fail("teacher", "a weight above 0, but no network");
   for (const model::Network* one : teacher.networks) check_fits(*one, training);

@@ -23,8 +23,9 @@ namespace crosstate::train {
 struct Teacher {
   std::vector<const model::Network*> networks;  // in inference mode: running statistics, no dropout
   double weight = 0;       // share of the teacher in the loss; 0: no teacher, 1: no targets
-  double temperature = 2;  // above 0
-  double streams = 0;      // LossOptions::stream_weight; above 0: one network, of the same shape
+  double temperature = 2;  // above 0, finite
+  double streams = 0;      // LossOptions::stream_weight, finite; above 0: one network, of the same
+                           // shape
   bool teaches() const { return weight > 0 || streams > 0; }
 };
 

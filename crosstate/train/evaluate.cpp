@@ -7,9 +7,18 @@
 #include <vector>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/data/batch.h"
 
 namespace crosstate::train {
+namespace {
+
+void check_batches(const data::Dataset& set, int batch) {
+  if (set.count == 0) fail(set.name, "no sequences to evaluate");
+  if (batch < 1) fail(set.name, "batch size " + std::to_string(batch) + ", expected at least 1");
+}
+
+}  // namespace
 
 void check_fits(const model::Network& network, const data::Dataset& set) {
   const model::TaskShape& task = network.task();
@@ -40,6 +49,7 @@ void Tally::add(const model::BatchResult& result, std::size_t sequences) {
 std::optional<Tally> evaluate_set(const model::Network& network, const data::Dataset& set,
                                   int batch_size, ThreadPool& pool,
                                   const std::function<bool()>& stop) {
+  check_batches(set, batch_size);
   const std::vector<std::uint32_t> order = data::length_order(set);
   const auto size = static_cast<std::size_t>(batch_size);
   const auto block_length = static_cast<std::size_t>(network.options().block_length);
@@ -58,13 +68,12 @@ std::optional<Tally> evaluate_set(const model::Network& network, const data::Dat
 std::optional<Tally> evaluate_result(const model::Network& network, const data::Dataset& set,
                                      int batch, ThreadPool& pool,
                                      const std::function<bool()>& stop) {
-  if (set.count == 0) fail(set.name, "no sequences to evaluate");
-  if (batch < 1) fail(set.name, "batch size " + std::to_string(batch) + ", expected at least 1");
+  check_batches(set, batch);
   check_fits(network, set);
   set.require_any_target();
   const std::optional<Tally> tally = evaluate_set(network, set, batch, pool, stop);
   if (tally && !std::isfinite(tally->loss())) {
-    fail(set.name, "the loss of the network is " + std::to_string(tally->loss()) +
+    fail(set.name, "the loss of the network is " + exact_text(tally->loss()) +
                        ", expected a finite number: values of the network overflow");
   }
   return tally;

@@ -32,12 +32,12 @@ struct Tally {
 void check_fits(const model::Network& network, const data::Dataset& set);
 
 /// Evaluates the whole set, `batch` sequences at a time. Returns nothing if `stop`, called before
-/// every batch, returned true.
+/// every batch, returned true. Throws Error for an empty set and for a batch below 1.
 std::optional<Tally> evaluate_set(const model::Network& network, const data::Dataset& set,
                                   int batch, ThreadPool& pool, const std::function<bool()>& stop);
 
-/// The same for reported results: throws Error if the set is empty or does not fit, and if the loss
-/// is not finite.
+/// The same for reported results: throws Error, too, if the set does not fit or has no target, and
+/// if the loss is not finite.
 std::optional<Tally> evaluate_result(const model::Network& network, const data::Dataset& set,
                                      int batch, ThreadPool& pool,
                                      const std::function<bool()>& stop);
