@@ -480,7 +480,7 @@ TEST_F(CliOptions, OfBenchAreChecked) {
   write("unknown.toml", "[bench]\nlenght = 9\n");
   write("run.toml", "[model]\nchannels = 0\n");
   expect_refused({"bench", "scan", "--config", path("range.toml")},
-                 {"range.toml:3", "bench.length", "1 to 1e+06"});
+                 {"range.toml:3", "bench.length", "1 to 1000000"});
   expect_refused({"bench", "scan", "--config", path("unknown.toml")},
                  {"unknown.toml:2", "lenght", "bench.length"});
   expect_refused({"bench", "scan", "--config", path("run.toml")},

@@ -1,12 +1,11 @@
 #include "crosstate/base/memory.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <fstream>
 #include <limits>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 
 namespace crosstate {
 namespace {
@@ -34,11 +33,7 @@ std::optional<double> left_in_group(const fs::path& directory) {
   return std::max(0.0, most - number_of(directory / "memory.stat", "anon").value_or(0));
 }
 
-std::string gigabytes(double bytes) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.3g GB", bytes / 1e9);
-  return text.data();
-}
+std::string gigabytes(double bytes) { return rounded_text(bytes / 1e9, 3) + " GB"; }
 
 }  // namespace
 

@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstddef>
-#include <cstdio>
 
 #include "crosstate/base/error.h"
 
@@ -112,9 +111,21 @@ std::string exact_text(double number) {
 
 std::string fixed_text(double number, int digits) {
   if (std::isnan(number)) return "-";
-  std::array<char, 512> buffer;  // the largest double has 309 digits before the point
-  const int length = std::snprintf(buffer.data(), buffer.size(), "%.*f", digits, number);
-  return {buffer.data(), std::min(static_cast<std::size_t>(length), buffer.size() - 1)};
+  constexpr std::size_t kMost = 320;  // sign, the 309 digits of the largest double, point, and more
+  std::string text(kMost + static_cast<std::size_t>(std::max(digits, 0)), '\0');
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number,
+                                 std::chars_format::fixed, digits);
+  text.resize(static_cast<std::size_t>(end.ptr - text.data()));
+  return text;
+}
+
+std::string rounded_text(double number, int digits) {
+  constexpr std::size_t kMost = 32;  // sign, point, exponent, zeros behind the point
+  std::string text(kMost + static_cast<std::size_t>(std::max(digits, 0)), '\0');
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number,
+                                 std::chars_format::general, digits);
+  text.resize(static_cast<std::size_t>(end.ptr - text.data()));
+  return text;
 }
 
 bool is_overload(double value) {

@@ -28,6 +28,11 @@ std::string exact_text(double number);
 /// A number for people, with `digits` digits after the point; "-" for NaN.
 std::string fixed_text(double number, int digits);
 
+/// A number rounded to `digits` significant digits, without zeros at the end, with an exponent if
+/// it is large or small: %.*g of printf(), but with a point for every setlocale(), as files need
+/// it.
+std::string rounded_text(double number, int digits);
+
 /// Whether a value is one of those by which instruments (SCPI) report a missing measurement:
 /// 9.9E+37 (overload) and 9.91E+37 (not a number), of either sign, as a float or as a double.
 bool is_overload(double value);

@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/random.h"
+#include "crosstate/base/testing.h"
 
 namespace crosstate {
 namespace {
@@ -175,6 +177,35 @@ TEST(Numbers, AreWrittenWithFixedDigits) {
   EXPECT_EQ(fixed_text(NAN, 2), "-");
   EXPECT_EQ(fixed_text(INFINITY, 1), "inf");
   EXPECT_EQ(fixed_text(-1e308, 3).size(), 314u);  // sign, 309 digits, point, 3 digits
+}
+
+// Those of printf() in the locale "C".
+TEST(Numbers, AreRoundedToSignificantDigits) {
+  EXPECT_EQ(rounded_text(2.0 / 3, 4), "0.6667");
+  EXPECT_EQ(rounded_text(1234567, 6), "1.23457e+06");
+  EXPECT_EQ(rounded_text(0.5, 9), "0.5");
+  EXPECT_EQ(rounded_text(-0.0, 3), "-0");
+  EXPECT_EQ(rounded_text(INFINITY, 3), "inf");
+  Random random(7, Stream::kTest);
+  for (int i = 0; i < 1000; ++i) {
+    const double value = (random.below(2) == 0 ? 1 : -1) * std::pow(10, random.uniform(-320, 308));
+    for (const int digits : {0, 1, 3, 6, 9, 12, 17, 40}) {
+      char expected[400];
+      std::snprintf(expected, sizeof expected, "%.*g", digits, value);
+      EXPECT_EQ(rounded_text(value, digits), expected);
+      std::snprintf(expected, sizeof expected, "%.*f", digits, value);
+      EXPECT_EQ(fixed_text(value, digits), expected);
+    }
+  }
+}
+
+TEST(Numbers, HaveAPointInEveryLocale) {
+  const DecimalComma locale;
+  EXPECT_EQ(exact_text(0.25), "0.25");
+  EXPECT_EQ(fixed_text(1234.5, 2), "1234.50");
+  EXPECT_EQ(rounded_text(1234.5, 6), "1234.5");
+  EXPECT_EQ(read_number<double>("0.25").value, 0.25);
+  EXPECT_FALSE(read_number<double>("0,25").value);
 }
 
 TEST(Numbers, ForgiveRoundingToBinary32) {

@@ -64,10 +64,12 @@ std::string join(const std::vector<std::string>& words) {
   return text;
 }
 
-std::string range_text(double low, double high) {
-  if (std::isinf(high)) return to_text(low) + " or more";
-  if (std::isinf(low)) return to_text(high) + " or less";
-  return to_text(low) + " to " + to_text(high);
+// Integers in full, without an exponent.
+std::string range_text(double low, double high, bool integers) {
+  const auto text = [&](double limit) { return integers ? fixed_text(limit, 0) : to_text(limit); };
+  if (std::isinf(high)) return text(low) + " or more";
+  if (std::isinf(low)) return text(high) + " or less";
+  return text(low) + " to " + text(high);
 }
 
 // The limits of the field's C++ type within those of a TOML integer.
@@ -413,7 +415,7 @@ std::string Field::text() const {
 
 std::string Field::allowed() const {
   if (!choices.empty()) return join(choices);
-  return has_range ? range_text(low, high) : "";
+  return has_range ? range_text(low, high, is_integer(*this)) : "";
 }
 
 Field& Field::range(double lowest, double highest) {

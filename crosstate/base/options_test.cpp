@@ -458,6 +458,22 @@ TEST_F(Options, FieldsTellTheirValueAndWhatIsAllowed) {
   EXPECT_EQ(told("device.read.drift"), "0.0|0 or more");
 }
 
+TEST(OptionRanges, OfIntegersAreWrittenInFull) {
+  int count = 1;
+  std::uint64_t seed = 0;
+  double share = 0;
+  FieldList list;
+  list.section("x");
+  list.add("count", count, "Count.").range(0, 100000);
+  list.add("seed", seed, "Seed.").range(0, 9e18);
+  list.add("share", share, "Share.").range(1e-6, 1e12);
+  EXPECT_EQ(list.find("x.count")->allowed(), "0 to 100000");
+  EXPECT_EQ(list.find("x.seed")->allowed(), "0 to 9000000000000000000");
+  EXPECT_EQ(list.find("x.share")->allowed(), "1e-06 to 1e+12");
+  EXPECT_THAT([&] { list.set("x.count=-1"); },
+              ThrowsMessage<Error>("option: x.count = -1, expected an integer, 0 to 100000"));
+}
+
 TEST_F(Options, AddingAKeyTwiceIsAProgrammingError) {
   EXPECT_THROW(fields_.section("train").add("epochs", values_.epochs, ""), std::logic_error);
 }

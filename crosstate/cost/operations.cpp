@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/cost/memory.h"
 
 namespace crosstate::cost {
@@ -245,10 +245,10 @@ OperationSummary count_operations(const Deployment& deployment, std::uint64_t st
 void require_countable(double count, std::uint64_t steps, const std::string& what) {
   constexpr double kTooMany = 0x1p63;
   if (count < kTooMany) return;
-  std::ostringstream message;
-  message << what << " in " << steps << " steps: " << count
-          << ", expected fewer steps, so that it stays below " << kTooMany;
-  fail("cost.steps", message.str());
+  constexpr int kDigits = 6;
+  fail("cost.steps",
+       what + " in " + std::to_string(steps) + " steps: " + rounded_text(count, kDigits) +
+           ", expected fewer steps, so that it stays below " + rounded_text(kTooMany, kDigits));
 }
 
 std::size_t peak_ram(const Deployment& d) {

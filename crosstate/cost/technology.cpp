@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -10,6 +9,7 @@
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/files.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/options.h"
 #include "crosstate/base/shipped.h"
 #include "crosstate/cost/constant_fields.h"
@@ -153,9 +153,8 @@ Technology same_node(const Technology& accelerator, double node, Scaling scaling
     fail(accelerator.name, "is of kind " + name_of(accelerator.kind) + ", expected an accelerator");
   }
   Technology t = accelerator;
-  char nanometres[32];
-  std::snprintf(nanometres, sizeof nanometres, "%.12g", node);
-  t.name = std::string("same node, ") + nanometres + " nm";
+  const std::string nanometres = rounded_text(node, 12);
+  t.name = "same node, " + nanometres + " nm";
   t.summary = accelerator.name + " scaled to " + nanometres + " nm: energies " +
               (scaling == Scaling::kLinear   ? "in proportion to the node"
                : scaling == Scaling::kSquare ? "with the square of the node"

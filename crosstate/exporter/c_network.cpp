@@ -1,8 +1,8 @@
 #include "crosstate/exporter/c_network.h"
 
 #include <algorithm>
-#include <cstdio>
 
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/version.h"
 #include "crosstate/exporter/c_layers.h"
 #include "crosstate/exporter/c_recurrence.h"
@@ -11,6 +11,8 @@
 
 namespace crosstate::exporter {
 namespace {
+
+constexpr int kDigits = 9;  // of numbers in comments: those of binary32
 
 std::string size(std::size_t value) { return std::to_string(value); }
 
@@ -150,17 +152,14 @@ std::string header(const NetworkWriter& w, std::size_t& state_bytes) {
         "*state);\n\n";
   }
   if (w.o.unit) {
-    char unit[32];
-    std::snprintf(unit, sizeof unit, "%.9g", *w.o.unit);
-    text += "/* The code of an integer of the sensor, of which one is " + std::string(unit) +
+    text += "/* The code of an integer of the sensor, of which one is " +
+            rounded_text(*w.o.unit, kDigits) +
             " in the unit of the network's input. */\nint32_t %n%_code(int32_t value);\n\n";
   }
-  char scale[32];
-  std::snprintf(scale, sizeof scale, "%.9g", w.n.input.scale);
   text +=
       "#ifdef %N%_WITH_FLOAT\n/* The code of a real input, which is the real number divided "
       "by " +
-      std::string(scale) +
+      rounded_text(w.n.input.scale, kDigits) +
       ", rounded. */\nint32_t %n%_code_of(float value);\n\n/* The outputs as real numbers" +
       std::string(w.o.classifier ? ", logits" : "") +
       "; after at least one step. */\nvoid %n%_outputs(const %n%_state *state, float "

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 #include "crosstate/base/version.h"
 #include "crosstate/cost/memory.h"
 #include "crosstate/cost/operations.h"
@@ -254,12 +255,10 @@ std::string read_me(const integer::IntegerNetwork& n, const CNetworkOptions& o, 
                              end + " */\n";
   text += "\n" + size(n.inputs) + " inputs with codes " + std::to_string(n.input.quant_min) +
           " to " + std::to_string(n.input.quant_max) + ", " + size(n.outputs) +
-          " outputs; one code is " + std::to_string(n.input.scale) + " in the unit of the input. ";
+          " outputs; one code is " + fixed_text(n.input.scale, 6) + " in the unit of the input. ";
   if (o.unit) {
-    char unit[32];
-    std::snprintf(unit, sizeof unit, "%.9g", *o.unit);
-    text += "`%n%_code()` converts integers of the sensor, one of which is " + std::string(unit) +
-            " in that unit (`export.unit`).";
+    text += "`%n%_code()` converts integers of the sensor, one of which is " +
+            rounded_text(*o.unit, 9) + " in that unit (`export.unit`).";
   } else if (front_end) {
     text +=
         "`%n%_front_end_push()` computes them from 16-bit samples, in whole numbers; it returns 1 "
@@ -322,7 +321,11 @@ integer::IntegerNetwork exported_network(const inference::Model& model) {
     fail(model.name(),
          "reads its time steps in a permuted order, which cannot be computed step by step");
   }
-  return model.integers();
+  integer::IntegerNetwork network = model.integers();
+  if (preparation) {
+    preparation->require_network(network.inputs, network.outputs, network.scope(), model.name());
+  }
+  return network;
 }
 
 CProject c_project(const inference::Model& model, const ExportOptions& options) {

@@ -1,9 +1,10 @@
 #include "crosstate/exporter/c_values.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <cstdio>
 #include <limits>
 
 #include "crosstate/base/error.h"
@@ -16,9 +17,10 @@ namespace {
 
 // A binary floating-point constant; decimal digits would be rounded twice.
 std::string hexadecimal(double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%a", value);
-  return text;
+  std::array<char, 32> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), std::abs(value),
+                                 std::chars_format::hex);
+  return (std::signbit(value) ? "-0x" : "0x") + std::string(digits.data(), end.ptr);
 }
 
 }  // namespace

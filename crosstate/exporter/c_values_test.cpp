@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
+#include <string>
 
 #include "crosstate/base/error.h"
+#include "crosstate/base/testing.h"
 #include "crosstate/integer/testing.h"
 
 namespace crosstate::exporter {
@@ -55,6 +58,21 @@ TEST(FloatFunctions, AreCompiledOnDemandAndUndoTheScaleOfValues) {
   options.scale = {3};
   EXPECT_THAT(float_functions(NetworkWriter(n, options)),
               HasSubstr("out[0] = (float)(0x1p-2 + 0x1.8p+1 * (double)out[0]);"));
+}
+
+TEST(FloatFunctions, HaveConstantsOfC) {
+  const integer::IntegerNetwork n = integer::fixtures::RandomNetwork(11).make();
+  CNetworkOptions options;
+  for (const double value : {0.1, -0.1, 1.0, -3.75, 0.0, 1e300, 1e-300}) {
+    options.offset = {value};
+    options.scale = {3};
+    char digits[64];
+    std::snprintf(digits, sizeof digits, "%a", value);
+    const std::string text = std::string("out[0] = (float)(") + digits + " + 0x1.8p+1 * ";
+    EXPECT_THAT(float_functions(NetworkWriter(n, options)), HasSubstr(text));
+    const DecimalComma locale;
+    EXPECT_THAT(float_functions(NetworkWriter(n, options)), HasSubstr(text));
+  }
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 
 #include "crosstate/base/descriptor.h"
 #include "crosstate/base/error.h"
+#include "crosstate/base/numbers.h"
 
 extern char** environ;
 
@@ -149,9 +150,7 @@ class ExternalChip::Driver {
     bool refused = false;  // the rest of the request was not accepted
     while (!request.empty() || !reply.complete()) {
       if (deadline.over()) {
-        char limit[32];
-        std::snprintf(limit, sizeof limit, "%g", seconds);
-        fail(where, std::string("no complete reply within ") + limit +
+        fail(where, "no complete reply within " + rounded_text(seconds, 6) +
                         " s (external.timeout); received: " + reply.progress());
       }
       pollfd ends[2] = {{out_.number(), POLLIN, 0},

@@ -31,8 +31,9 @@ bool is_number(std::string_view cell) {
   if (cell.empty() || cell.size() > 48) return false;
   static const std::regex kNumber([] {
     const std::string sign = "(?:[-+~<>]|−|±|≈|≤|≥)?\\s*";
-    const std::string digits = "(?:\\d[\\d,]*(?:\\.\\d*)?|\\.\\d+)(?:[eE][-+]?\\d+)?";
-    const std::string unit = "(?:\\s?[^\\s\\d.,-][^\\s-]{0,9})?";
+    const std::string whole = "(?:\\d{1,3}(?:,\\d{3})+|\\d+)";
+    const std::string digits = "(?:" + whole + "(?:\\.\\d*)?|\\.\\d+)(?:[eE][-+]?\\d+)?";
+    const std::string unit = "(?:\\s?[^\\s\\d.,:/+-][^\\s\\d:+-]{0,9})?";
     return sign + digits + "(?:\\s*±\\s*" + digits + ")?" + unit;
   }());
   return std::regex_match(cell.begin(), cell.end(), kNumber);
