@@ -1,13 +1,19 @@
-// The trained networks in models/: they load, and reach the accuracy stated there.
+// The trained networks in models/: they load, have the size and reach the accuracy stated there.
 #include <nlohmann/json.hpp>
 
 #include "crosstate/base/json.h"
+#include "crosstate/base/random.h"
+#include "crosstate/data/testing.h"
 #include "tests/cli.h"
 
 namespace crosstate {
 namespace {
 
 using nlohmann::json;
+
+// Name and bytes of everything that a device stores.
+const std::vector<std::pair<std::string, int>> kKeywords = {{"keywords", 15759},
+                                                            {"keywords-ternary", 15679}};
 
 class Models : public Cli {
  protected:
@@ -35,7 +41,23 @@ TEST_F(Models, AreAsAccurateAsSaid) {
   for (const auto& entry : fs::directory_iterator(CROSSTATE_SOURCE_DIR "/models")) {
     shipped += entry.path().extension() == ".safetensors";
   }
-  EXPECT_EQ(shipped, known.size()) << "a network that no test looks at";
+  EXPECT_EQ(shipped, known.size() + kKeywords.size()) << "a network that no test looks at";
+}
+
+// Recordings of words are not part of the sources.
+TEST_F(Models, KnowSilence) {
+  Random random(3, Stream::kTest);
+  std::vector<float> quiet(16000);
+  for (float& sample : quiet) sample = static_cast<float>(0.001 * random.normal());
+  data::reference::write_sound(path("quiet.wav"), quiet, 16000);
+  for (const auto& [name, bytes] : kKeywords) {
+    const Result described = call({"info", model(name), "--json", "-"});
+    ASSERT_EQ(described.code, 0) << described.err;
+    EXPECT_EQ(parse_json(described.out)["memory"]["total"], bytes) << name;
+    const Result heard = call({"stream", model(name), path("quiet.wav")});
+    EXPECT_EQ(heard.code, 0) << heard.err;
+    EXPECT_THAT(heard.out, testing::HasSubstr(",silence,")) << name;
+  }
 }
 
 TEST_F(Models, MeanTheSameAsWholeNumbers) {

@@ -124,7 +124,8 @@ TEST(ConstantFields, RefuseValuesOfOtherKinds) {
                       "0 to 1e+12");
     expect_unreadable(section_of(replaced(key, "\"2\"")), std::string("convert.") + key, "2",
                       "number");
-    expect_unreadable(section_of(replaced(key, "nan")), std::string("convert.") + key, "nan", "");
+    expect_unreadable(section_of(replaced(key, "nan")), std::string("convert.") + key, "nan",
+                      "0 to 1e+12");
   }
   expect_unreadable(section_of(replaced("unit", "\"pJ\"")), "convert.unit", "pJ", "fJ");
   expect_unreadable(section_of(replaced("node", "1001")), "convert.node", "1001", "0 to 1000");

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "crosstate/base/error.h"
 #include "crosstate/base/lists.h"
@@ -32,26 +34,50 @@ std::string speakers_of(const Recordings& set) {
 // Rows of each speaker, in the order of the names.
 using RowsOf = std::map<std::string, std::vector<std::uint32_t>>;
 
-// Marks the rows of randomly chosen speakers, as many as reach the share of all these rows.
-void hold_out_speakers(const RowsOf& speakers, double share, std::uint64_t seed,
-                       std::vector<bool>& held_out) {
+std::vector<std::size_t> class_counts(const Recordings& set, std::span<const std::uint32_t> rows) {
+  std::vector<std::size_t> counts(set.classes.size());
+  for (const std::uint32_t row : rows) ++counts[static_cast<std::size_t>(set.items[row].label)];
+  return counts;
+}
+
+// Marks the rows of randomly chosen speakers until they reach the share of all these rows. Skips
+// speakers with whom they would be more than twice that, which would leave few to train on, and
+// those without whom no recording of a class would be left. Returns whether any row was marked.
+bool hold_out_speakers(const Recordings& set, const RowsOf& speakers, double share,
+                       std::uint64_t seed, std::vector<bool>& held_out) {
   std::vector<const std::vector<std::uint32_t>*> order;
-  std::size_t rows = 0;
-  for (const auto& [speaker, of_speaker] : speakers) {
-    order.push_back(&of_speaker);
-    rows += of_speaker.size();
+  std::vector<std::uint32_t> all;
+  for (const auto& [speaker, rows] : speakers) {
+    order.push_back(&rows);
+    all.insert(all.end(), rows.begin(), rows.end());
   }
   Random random(seed, Stream::kSplit, 0, 1);
   for (std::size_t i = order.size(); i > 1; --i) {
     std::swap(order[i - 1], order[random.below(static_cast<std::uint32_t>(i))]);
   }
-  order.pop_back();  // one speaker remains in any case
+  std::vector<std::size_t> left = class_counts(set, all);
+  const double wanted = share * static_cast<double>(all.size());
   std::size_t held = 0;
-  for (const std::vector<std::uint32_t>* of_speaker : order) {
-    if (static_cast<double>(held) >= share * static_cast<double>(rows)) break;
-    for (const std::uint32_t row : *of_speaker) held_out[row] = true;
-    held += of_speaker->size();
+  const auto try_speaker = [&](const std::vector<std::uint32_t>& rows) {
+    const std::vector<std::size_t> own = class_counts(set, rows);
+    for (std::size_t k = 0; k < own.size(); ++k) {
+      if (own[k] > 0 && own[k] == left[k]) return false;
+    }
+    for (std::size_t k = 0; k < own.size(); ++k) left[k] -= own[k];
+    for (const std::uint32_t row : rows) held_out[row] = true;
+    held += rows.size();
+    return true;
+  };
+  for (const std::vector<std::uint32_t>* rows : order) {
+    if (static_cast<double>(held) >= wanted) break;
+    if (static_cast<double>(held + rows->size()) <= 2 * wanted) try_speaker(*rows);
   }
+  if (held > 0 || !(wanted > 0)) return true;
+  // All have many recordings: the one with the fewest.
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto* a, const auto* b) { return a->size() < b->size(); });
+  return std::any_of(order.begin(), order.end(),
+                     [&](const auto* rows) { return try_speaker(*rows); });
 }
 
 }  // namespace
@@ -71,25 +97,27 @@ Recordings select(const Recordings& set, std::span<const std::uint32_t> order, s
 
 RecordingsSplit split_validation(const Recordings& set, double share, std::uint64_t seed) {
   RowsOf speakers;
-  if (set.by_speaker) {
-    for (std::size_t i = 0; i < set.items.size(); ++i) {
-      speakers[set.items[i].speaker].push_back(static_cast<std::uint32_t>(i));
-    }
-    speakers.erase("");
-  }
-  const bool divides_speakers = speakers.size() > 1;
-  std::vector<std::uint32_t> rows;  // that are held out by class
-  std::vector<std::int32_t> labels;
+  std::vector<std::uint32_t> others;  // rows without a speaker
+  std::vector<std::int32_t> labels, labels_of_others;
   for (std::size_t i = 0; i < set.items.size(); ++i) {
-    if (divides_speakers && !set.items[i].speaker.empty()) continue;
-    rows.push_back(static_cast<std::uint32_t>(i));
-    labels.push_back(set.items[i].label);
+    const Recording& item = set.items[i];
+    const auto row = static_cast<std::uint32_t>(i);
+    labels.push_back(item.label);
+    if (!item.speaker.empty()) {
+      speakers[item.speaker].push_back(row);
+    } else {
+      others.push_back(row);
+      labels_of_others.push_back(item.label);
+    }
   }
-  std::vector<bool> held_out(set.items.size(), false);
   const RowSplit by_class = split_rows(labels, set.classes.size(), share, seed, set.name);
-  for (const std::uint32_t row : by_class.validation) held_out[rows[row]] = true;
-  if (divides_speakers) hold_out_speakers(speakers, share, seed, held_out);
-
+  std::vector<bool> held_out(set.items.size(), false);
+  if (!set.by_speaker || speakers.size() < 2 ||
+      !hold_out_speakers(set, speakers, share, seed, held_out)) {
+    return apply(set, by_class);
+  }
+  const RowSplit rest = split_rows(labels_of_others, set.classes.size(), share, seed, set.name);
+  for (const std::uint32_t row : rest.validation) held_out[others[row]] = true;
   RowSplit split;
   for (std::size_t i = 0; i < set.items.size(); ++i) {
     (held_out[i] ? split.validation : split.train).push_back(static_cast<std::uint32_t>(i));

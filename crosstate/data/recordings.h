@@ -32,10 +32,12 @@ struct RecordingsSplit {
   Recordings train, validation;
 };
 
-/// Holds out a share of every class, chosen by the seed, as split_rows() does. With by_speaker and
-/// at least two speakers, whole speakers are held out instead, chosen by the seed, until their
-/// recordings reach the share or one speaker remains; recordings without a speaker are held out by
-/// class as above. Throws Error for a share outside [0, 1).
+/// Holds out a share of every class, chosen by the seed, as split_rows() does. With by_speaker,
+/// whole speakers are held out instead, chosen by the seed, until their recordings reach the share:
+/// none with whom they would be more than twice that (but the one with the fewest recordings if
+/// this leaves out all), and none who has all the remaining recordings of a class. Recordings
+/// without a speaker, and all of them if no speaker can be held out, are held out by class as
+/// above. Throws Error for a share outside [0, 1).
 RecordingsSplit split_validation(const Recordings& set, double share, std::uint64_t seed);
 
 /// Holds out one speaker. Throws Error for a speaker who is not in the set; the message lists those

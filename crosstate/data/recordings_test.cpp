@@ -134,8 +134,47 @@ TEST(RecordingsSplits, LeaveOneSpeakerInEachPart) {
     known.erase("");
     return known.size();
   };
-  EXPECT_EQ(speakers(split_validation(set, 0.999, 9).train), 1u);
   EXPECT_EQ(speakers(split_validation(set, 0.001, 9).validation), 1u);
+  // Speakers 0, 2, ... speak one class, 1, 3, ... the other: one of each remains.
+  EXPECT_EQ(speakers(split_validation(set, 0.999, 9).train), 2u);
+}
+
+TEST(RecordingsSplits, KeepASpeakerWithoutWhomLittleIsLeft) {
+  Recordings set = reference::tone_set(96, 5);
+  set.by_speaker = true;
+  for (std::size_t i = 0; i < set.items.size(); ++i) {
+    set.items[i].speaker = i < 90 ? "often" : i < 93 ? "once" : "twice";
+    set.items[i].label = static_cast<std::int32_t>(i % 2);
+  }
+  for (std::uint64_t seed = 0; seed < 8; ++seed) {
+    const RecordingsSplit split = split_validation(set, 0.1, seed);
+    EXPECT_EQ(split.validation.items.size(), 6u) << seed;
+    for (const Recording& item : split.validation.items) EXPECT_NE(item.speaker, "often");
+  }
+  // Of two speakers with many recordings, the one with fewer is held out.
+  for (std::size_t i = 90; i < 96; ++i) set.items[i].speaker = "often";
+  for (std::size_t i = 0; i < 40; ++i) set.items[i].speaker = "rarely";
+  EXPECT_EQ(split_validation(set, 0.1, 1).validation.items.size(), 40u);
+}
+
+TEST(RecordingsSplits, KeepTheOnlySpeakerOfAClass) {
+  Recordings set = spoken_set();
+  for (Recording& item : set.items) {
+    if (item.speaker == "s3") item.label = 2;
+    if (item.speaker.empty()) item.label = 0;
+  }
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const RecordingsSplit split = split_validation(set, 0.5, seed);
+    for (const Recording& item : split.validation.items) EXPECT_NE(item.speaker, "s3") << seed;
+  }
+  // If every speaker is the only one of a class, recordings are held out instead.
+  Recordings apart = reference::tone_set(60, 5);
+  apart.by_speaker = true;
+  for (Recording& item : apart.items) item.speaker = "s" + std::to_string(item.label);
+  Recordings whole = apart;
+  whole.by_speaker = false;
+  EXPECT_EQ(names(split_validation(apart, 0.3, 9).validation),
+            names(split_validation(whole, 0.3, 9).validation));
 }
 
 TEST(RecordingsSplits, DivideTheRecordingsOfASingleSpeaker) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "crosstate/base/error.h"
 #include "crosstate/model/pass.h"

@@ -70,6 +70,7 @@ void require_sequences(bool any) {
   if (any) return;
   fail("calibration", "no sequences, expected at least one, whose values are quantized");
 }
+
 bool any_sequences(std::span<const data::Batch> batches) {
   return std::ranges::any_of(batches, [](const data::Batch& batch) { return batch.count > 0; });
 }

@@ -135,12 +135,12 @@ void add_taylor(const model::Network::State& s, PartScores& scores) {
 }
 
 // Parts can only be put in order by numbers.
-PartScores in_order(PartScores scores, Score score) {
+PartScores finite(PartScores scores, Score score) {
   const auto require = [&](const std::vector<double>& values) {
     if (std::all_of(values.begin(), values.end(), [](double x) { return std::isfinite(x); }))
       return;
     fail("prune.score", name_of(score) +
-                            " is not finite for every part: values or gradients of the network "
+                            " of some parts is not finite: values or gradients of the network "
                             "overflow; expected a network whose loss is finite");
   };
   require(scores.stream);
@@ -166,7 +166,7 @@ std::vector<model::DiscreteMode> rounded_modes(const model::BlockCoefficients& b
 
 PartScores score_parts(const model::Network& network, Score score,
                        std::span<const data::Batch> batches, ThreadPool& pool) {
-  if (score != Score::kTaylor) return in_order(score_weights(network, score), score);
+  if (score != Score::kTaylor) return finite(score_weights(network, score), score);
   if (batches.empty()) fail("prune.score", "taylor needs batches of data");
   model::Network copy = network;
   PartScores scores = zeros(copy.state());
@@ -174,7 +174,7 @@ PartScores score_parts(const model::Network& network, Score score,
     copy.train_step(batches[i], {.seed = 0, .step = i}, pool);
     add_taylor(copy.state(), scores);
   }
-  return in_order(std::move(scores), score);
+  return finite(std::move(scores), score);
 }
 
 }  // namespace crosstate::prune

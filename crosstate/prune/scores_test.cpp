@@ -227,7 +227,7 @@ TEST_F(ScoreParts, AreThoseOfTheRoundedWeights) {
   }
 }
 
-TEST_F(ScoreParts, OfASlopeAverageSquaresOverBatches) {
+TEST_F(ScoreParts, OfASlopeAddUpSquaresOverBatches) {
   for (const int number : {0, 2, 5}) {
     const model::Network some = network(number, model::Norm::kBatch);
     const data::Dataset set = model::reference::random_set(3, 24, 21, model::kTask, true);
@@ -239,24 +239,22 @@ TEST_F(ScoreParts, OfASlopeAverageSquaresOverBatches) {
     };
     const PartScores first = taylor({one}), second = taylor({two}), both = taylor({one, two});
     const PartScores repeated = taylor({one, two, one, two}), threads = taylor({one, two}, 3);
-    // Scores are comparable within one list only.
-    const auto expect_average = [](const std::vector<double>& a, const std::vector<double>& b,
-                                   const std::vector<double>& sum, const std::vector<double>& twice,
-                                   const std::vector<double>& again) {
+    const auto expect_sum = [](const std::vector<double>& a, const std::vector<double>& b,
+                               const std::vector<double>& sum, const std::vector<double>& twice,
+                               const std::vector<double>& again) {
       EXPECT_EQ(sum, again);
-      const double unit = sum[0] / (a[0] + b[0]), unit_twice = twice[0] / sum[0];
       for (std::size_t i = 0; i < sum.size(); ++i) {
         EXPECT_GE(a[i], 0);
-        EXPECT_NEAR(sum[i], unit * (a[i] + b[i]), 1e-9 * sum[i]);
-        EXPECT_NEAR(twice[i], unit_twice * sum[i], 1e-9 * twice[i]);
+        EXPECT_NEAR(sum[i], a[i] + b[i], 1e-9 * sum[i]);
+        EXPECT_NEAR(twice[i], 2 * sum[i], 1e-9 * twice[i]);
       }
     };
-    expect_average(first.stream, second.stream, both.stream, repeated.stream, threads.stream);
+    expect_sum(first.stream, second.stream, both.stream, repeated.stream, threads.stream);
     for (std::size_t l = 0; l < 2; ++l) {
-      expect_average(first.blocks[l].modes, second.blocks[l].modes, both.blocks[l].modes,
-                     repeated.blocks[l].modes, threads.blocks[l].modes);
-      expect_average(first.blocks[l].channels, second.blocks[l].channels, both.blocks[l].channels,
-                     repeated.blocks[l].channels, threads.blocks[l].channels);
+      expect_sum(first.blocks[l].modes, second.blocks[l].modes, both.blocks[l].modes,
+                 repeated.blocks[l].modes, threads.blocks[l].modes);
+      expect_sum(first.blocks[l].channels, second.blocks[l].channels, both.blocks[l].channels,
+                 repeated.blocks[l].channels, threads.blocks[l].channels);
     }
     EXPECT_THAT([&] { taylor({}); },
                 ThrowsMessage<Error>(AllOf(HasSubstr("prune.score"), HasSubstr("batches"))));
@@ -378,7 +376,7 @@ TEST_F(ScoreParts, RefuseToOrderWhatIsNotFinite) {
       [&] {
         score_parts(loud, Score::kTaylor, {&batch, 1}, pool_);
       },
-      ThrowsMessage<Error>(AllOf(HasSubstr("prune.score: taylor is not finite"),
+      ThrowsMessage<Error>(AllOf(HasSubstr("prune.score: taylor of some parts is not finite"),
                                  HasSubstr("expected a network whose loss is finite"))));
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 
 #include "crosstate/base/error.h"
 #include "crosstate/model/testing.h"
@@ -329,7 +330,7 @@ TEST_F(StatisticsOfSites, SampleLongSequencesEvenly) {
 }
 
 // Of short sequences all steps count, even if they are more than kMostSamples.
-TEST_F(StatisticsOfSites, KeepAQuarterOfTheStepsOfShortSequences) {
+TEST_F(StatisticsOfSites, KeepEveryStepOfVeryShortSequences) {
   const data::Dataset set = random_set(1, 4700, 7, model::kTask);
   const data::Batch batch = batch_of(set);
   ASSERT_GT(set.count * set.length, Statistics::kMostSamples);

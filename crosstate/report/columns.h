@@ -17,7 +17,7 @@ const std::string& cell_at(const std::vector<std::string>& row, std::size_t colu
 
 /// Whether a cell is one number: decimal digits, also in groups of three ("52,874"), with an
 /// optional sign (+, -, ~, <, >, ≤, ≥, ...), exponent, deviation ("97.3 ± 0.4") and unit of at most
-/// ten characters, of which none is a digit ("12 µJ", "3.5%"). Several numbers are text: sizes
+/// ten bytes, of which none is a digit ("12 µJ", "3.5%"). Several numbers are text: sizes
 /// ("64x64", "64 x 64"), lists ("16/16/2", "1,2"), times ("10:30"), ranges ("1 to 2"), sums; and so
 /// is "8-bit".
 bool is_number(std::string_view cell);

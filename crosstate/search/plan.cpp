@@ -24,6 +24,7 @@
 #include "crosstate/pipeline/stages.h"
 #include "crosstate/search/outcome.h"
 #include "crosstate/search/pareto.h"
+#include "crosstate/train/identity.h"
 
 namespace crosstate::search {
 namespace {
@@ -123,7 +124,7 @@ std::string parent_name(const json& config) {
   keys.push_back("train.");
   json shared = pipeline::selected(config, keys);
   shared["seed"] = config.at("run").at("seed");
-  return hash_text(exact_json_text(shared));
+  return hash_text(exact_json_text(train::as_before(std::move(shared))));
 }
 
 std::string value_text(const json& value) {
@@ -464,7 +465,7 @@ std::string SweepPlan::digest() const {
   Fnv1a<std::uint64_t> hash;
   for (const SweepPoint& point : points) {
     hash.add(point.name);
-    hash.add(point.config);
+    hash.add(exact_json_text(train::as_before(parse_json(point.config))));
   }
   return hash.text();
 }

@@ -106,9 +106,13 @@ report::Table candidate_table(const SearchSummary& summary) {
   for (std::size_t i = 0; i < summary.plan.points.size(); ++i) {
     if (outcome_at(i).status == PointStatus::kDone) done.push_back(i);
   }
-  std::stable_sort(done.begin(), done.end(), [&](std::size_t a, std::size_t b) {
-    return outcome_at(a).metric("bytes") < outcome_at(b).metric("bytes");
-  });
+  // Results without a size, as of damaged files, come last.
+  const auto bytes = [&](std::size_t i) {
+    const double value = outcome_at(i).metric("bytes");
+    return std::isnan(value) ? std::numeric_limits<double>::infinity() : value;
+  };
+  std::stable_sort(done.begin(), done.end(),
+                   [&](std::size_t a, std::size_t b) { return bytes(a) < bytes(b); });
   for (const std::size_t i : done) {
     const auto cell = [&](const std::string& stage) {
       return metric.cell(outcome_at(i).metric(stage + metric.name));

@@ -97,6 +97,13 @@ std::string metric_columns(const std::string& ending) {
   return text;
 }
 
+// A stored value. What is damaged does not belong to the present inputs either.
+json stored(const std::string& text, const std::string& where) {
+  json value = try_parse_json(text);
+  if (value.is_object()) return value;
+  throw CannotContinue(where + ": expected a JSON object, found \"" + excerpt(text) + '"');
+}
+
 }  // namespace
 
 struct Store::Inside {
@@ -170,12 +177,6 @@ struct Store::Inside {
     return path + ": table " + table + ", " + row;
   }
 
-  // A stored value. What is damaged does not belong to the present inputs either.
-  json stored(const std::string& text, const std::string& where) const {
-    json value = try_parse_json(text);
-    if (value.is_object()) return value;
-    throw CannotContinue(where + ": expected a JSON object, found \"" + excerpt(text) + '"');
-  }
   json config(const std::string& text, const std::string& point) const {
     return stored(text, place("points", "config of " + point));
   }
@@ -277,8 +278,7 @@ std::optional<double> Store::time_of(const std::string& task) const {
 void Store::require_identity(const json& identity) {
   const std::string found = inside_->meta("identity");
   if (!found.empty()) {
-    require_same(inside_->stored(found, inside_->place("meta", "identity")), identity,
-                 inside_->path);
+    require_same(stored(found, inside_->place("meta", "identity")), identity, inside_->path);
     return;
   }
   inside_->statement("INSERT INTO meta VALUES('identity', ?)")

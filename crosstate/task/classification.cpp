@@ -318,7 +318,7 @@ class Classification : public Task {
     double sum = 0;
     for (const float z : output.values) sum += std::exp(static_cast<double>(z) - top);
     return {counts(target) ? readout.names[label_of(target)] : "", readout.names[output.largest],
-            fixed_text(1 / sum, 6)};
+            std::isnan(sum) ? "nan" : fixed_text(1 / sum, 6)};
   }
   std::vector<std::string> answer(const Readout& readout, const Output& output) const override {
     std::vector<std::string> fields = {readout.names[output.largest]};

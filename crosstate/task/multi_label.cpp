@@ -230,7 +230,8 @@ class MultiLabel : public Task {
     for (std::size_t k = 0; k < readout.outputs(); ++k) {
       fields.emplace_back(!counts(target) ? "" : truth(target[k]) ? "1" : "0");
       fields.push_back(told(output.values[k]) ? "1" : "0");
-      fields.push_back(fixed_text(sigmoid(output.values[k]), 6));
+      const double p = sigmoid(output.values[k]);
+      fields.push_back(std::isnan(p) ? "nan" : fixed_text(p, 6));
     }
     return fields;
   }

@@ -46,10 +46,13 @@ json describe(const std::vector<QuantStage>& stages) {
   return list;
 }
 
-// Options of a training stage that are new, at the values by which a run is what it was.
+// An option of a training stage that is new. Where it is empty, a run is what it was.
+constexpr const char* kNewOption = "class_offsets";
+
 void add_new_options(json& found, const json& expected) {
-  const char* const key = "class_offsets";
-  if (found.is_object() && !found.contains(key) && expected.contains(key)) found[key] = "";
+  if (found.is_object() && !found.contains(kNewOption) && expected.contains(kNewOption)) {
+    found[kNewOption] = "";
+  }
 }
 
 // The identity of a run of an earlier version, in which networks without ranges had a range_rate.
@@ -73,6 +76,15 @@ json in_this_version(json config, const json& expected) {
     if (config.contains(section) && expected.contains(section)) {
       add_new_options(config[section], expected.at(section));
     }
+  }
+  return config;
+}
+
+json as_before(json config) {
+  for (const char* section : {"train", "qat"}) {
+    if (!config.is_object() || !config.contains(section)) continue;
+    json& options = config[section];
+    if (options.is_object() && options.value(kNewOption, "") == "") options.erase(kNewOption);
   }
   return config;
 }

@@ -25,6 +25,9 @@ nlohmann::json run_identity(const model::Network& network, const data::Dataset& 
 /// no effect and are gone, and with those of `expected` that are new, at the values by which a run
 /// is what it was.
 nlohmann::json in_this_version(nlohmann::json config, const nlohmann::json& expected);
+/// The reverse for the settings that are new: `config` without those that have these values, as the
+/// text from which names of files are hashed.
+nlohmann::json as_before(nlohmann::json config);
 
 /// require_same() for run identities, naming settings of [train] or, after the float stage, [qat].
 void require_same_run(const nlohmann::json& found, const nlohmann::json& expected,

@@ -33,8 +33,9 @@ std::vector<ClassOffset> parse_offsets(const TrainOptions& options, const std::s
     const std::optional<double> value = read_number<double>(number).value;
     if (offset.name.empty() || !value || !(std::abs(*value) <= kLargestOffset)) {
       fail(kOptions, setting_of(options, section) + " has \"" + excerpt(entry) +
-                         "\", expected NAME=OFFSET with an offset from -100 to 100, such as "
-                         "\"unknown=2\"");
+                         "\", expected NAME=OFFSET with an offset from -" +
+                         fixed_text(kLargestOffset, 0) + " to " + fixed_text(kLargestOffset, 0) +
+                         ", such as \"unknown=2\"");
     }
     offset.value = *value;
     for (const ClassOffset& other : offsets) {
@@ -99,9 +100,11 @@ void fields(FieldList& list, const std::string& section, TrainOptions& options) 
            "for imbalanced sets.");
   list.add(
       "class_offsets", options.class_offsets,
-      "Offsets subtracted from the outputs of classes in the loss, such as \"unknown=2\", "
-      "separated by spaces or, if a name contains spaces, by commas: the trained model decides "
-      "more often for these classes (logit adjustment). Train a teacher with the same offsets.");
+      "Offsets subtracted from the outputs of classes in the loss, such as \"unknown=2\"; "
+      "separated "
+      "by spaces or, if the text has a comma, by commas (\"not yes=2,\" for a name with a space). "
+      "The trained model decides more often for classes with positive offsets (logit adjustment). "
+      "Train a teacher with the same offsets.");
   list.add("validation", options.validation,
            "Share of the training set held out to choose the best epoch, unless the data have a "
            "validation part: whole speakers if file names contain _nohash_, else a share of each "
