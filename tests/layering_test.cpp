@@ -161,6 +161,24 @@ std::vector<std::string> check_bans(const std::string& source) {
   return problems;
 }
 
+// Formats of printf(), and functions that expect a decimal comma where a host program asks for one.
+// In all lines but those of comments, since formats are strings.
+std::vector<std::string> check_locale(const std::string& source) {
+  static const std::regex kComment(R"(^\s*//)");
+  static const std::regex kLocale(
+      R"(%[-+#0-9.*]*[aefgAEFG]|\b(std::)?(stod|stof|strtod|strtof|atof)\s*\()");
+  std::vector<std::string> problems;
+  const std::vector<std::string> lines = lines_of(source);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    std::smatch found;
+    if (std::regex_search(lines[i], kComment)) continue;
+    if (!std::regex_search(lines[i], found, kLocale)) continue;
+    problems.push_back(std::to_string(i + 1) + ": " + found.str() +
+                       ": depends on the locale; use base/numbers.h");
+  }
+  return problems;
+}
+
 std::vector<std::string> check_walk(const std::string& source) {
   static const std::regex kScan(R"(\b(scan_forward|scan_adjoint|paired_scan|stream_scan)\s*\()");
   // Executors consist of sites, whose functions have the names of steps.
@@ -253,6 +271,13 @@ TEST(Layering, LibraryNeverPrintsOrExits) {
   }
 }
 
+TEST(Layering, NumbersDoNotDependOnTheLocale) {
+  for (const fs::path& file : library_files()) {
+    if (file.stem().string().ends_with("_test")) continue;
+    report_problems(file, check_locale(contents(file)));
+  }
+}
+
 TEST(Layering, OneWayThroughANetwork) {
   const fs::path root = CROSSTATE_SOURCE_DIR;
   for (const fs::path& file : library_files()) {
@@ -270,6 +295,15 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
+
+TEST(LayeringChecker, FindsNumbersThatDependOnTheLocale) {
+  EXPECT_THAT(check_locale("snprintf(t, n, \"%d\", 1);\n"
+                           "snprintf(t, n, \"%.9g s\", x);\n"
+                           "  // %.9g of printf()\n"
+                           "return std::stod(text);\n"
+                           "return 100 * share + \" % of all\";\n"),
+              ElementsAre(StartsWith("2: %.9g: "), StartsWith("4: std::stod(: ")));
+}
 
 TEST(LayeringChecker, AcceptsOwnAndUpperFolders) {
   EXPECT_THAT(check_includes("model",

@@ -18,20 +18,16 @@
 #include "crosstate/base/numbers.h"
 #include "crosstate/base/testing.h"
 #include "crosstate/device/cells.h"
+#include "crosstate/device/testing.h"
 
 namespace crosstate::device {
 namespace {
 
 using nlohmann::json;
+using reference::device_of;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
-
-DeviceOptions device_of(const std::string& model) {
-  DeviceOptions options;
-  options.model = model;
-  return options;
-}
 
 std::string saved_bytes(const Cells& cells) { return formats::format_safetensors(cells.save()); }
 

@@ -9,20 +9,16 @@
 #include "crosstate/base/error.h"
 #include "crosstate/device/cell.h"
 #include "crosstate/device/models.h"
+#include "crosstate/device/testing.h"
 
 namespace crosstate::device {
 namespace {
 
+using reference::device_of;
 using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
-
-DeviceOptions of(const std::string& model) {
-  DeviceOptions options;
-  options.model = model;
-  return options;
-}
 
 std::vector<std::string> shipped() {
   std::vector<std::string> names = device_model_names();
@@ -43,11 +39,11 @@ std::vector<double> ladder(const DeviceOptions& options, std::size_t count) {
 
 std::vector<double> copy(std::span<const double> values) { return {values.begin(), values.end()}; }
 
-double latest(const std::string& model) { return make_device_model(of(model))->last_time(); }
+double latest(const std::string& model) { return make_device_model(device_of(model))->last_time(); }
 
 TEST(Cells, AreTheSameChipHoweverOftenTheyAreLookedAt) {
   for (const std::string& model : shipped()) {
-    const DeviceOptions options = of(model);
+    const DeviceOptions options = device_of(model);
     const std::vector<double> targets = ladder(options, 37);
     Cells often(options, targets, 3, 5), once(options, targets, 3, 5);
     const double end = std::min(3.15e7, latest(model));
@@ -64,7 +60,7 @@ TEST(Cells, AreTheSameChipHoweverOftenTheyAreLookedAt) {
 
 TEST(Cells, DoNotDependOnTheirNeighbours) {
   for (const std::string& model : shipped()) {
-    DeviceOptions options = of(model);
+    DeviceOptions options = device_of(model);
     options.open = 0.1;
     const std::vector<double> targets = ladder(options, 20);
     Cells many(options, targets, 3, 5), few(options, std::span(targets).first(7), 3, 5);
@@ -76,10 +72,10 @@ TEST(Cells, DoNotDependOnTheirNeighbours) {
 
 TEST(Cells, DifferByChipAndArray) {
   const std::vector<double> targets(5, 10);
-  const std::vector<double> g = copy(Cells(of("pcm"), targets, 1, 1).conductance());
-  EXPECT_NE(copy(Cells(of("pcm"), targets, 2, 1).conductance()), g);
-  EXPECT_NE(copy(Cells(of("pcm"), targets, 1, 2).conductance()), g);
-  EXPECT_EQ(copy(Cells(of("pcm"), targets, 1, 1).conductance()), g);
+  const std::vector<double> g = copy(Cells(device_of("pcm"), targets, 1, 1).conductance());
+  EXPECT_NE(copy(Cells(device_of("pcm"), targets, 2, 1).conductance()), g);
+  EXPECT_NE(copy(Cells(device_of("pcm"), targets, 1, 2).conductance()), g);
+  EXPECT_EQ(copy(Cells(device_of("pcm"), targets, 1, 1).conductance()), g);
 }
 
 TEST(Cells, OfGaussianAreTheSingleCellsOfCellH) {
@@ -101,7 +97,7 @@ TEST(Cells, OfGaussianAreTheSingleCellsOfCellH) {
 // similar, those at distant times less so.
 TEST(Cells, WalkAlongOnePath) {
   for (const std::string model : {"pcm", "rram-cmo", "neurram", "sonos"}) {
-    const DeviceOptions options = of(model);
+    const DeviceOptions options = device_of(model);
     Cells cells(options, std::vector<double>(4000, 0.6 * conductance_range(options).high), 1, 0);
     const auto state = [&](double t) {
       cells.age_to(t);
@@ -121,7 +117,7 @@ TEST(Cells, WalkAlongOnePath) {
 }
 
 TEST(Cells, ReadNoiseOfSonosSaturates) {
-  const Cells cells(of("sonos"), std::vector<double>{0, 5, 16}, 1, 0);
+  const Cells cells(device_of("sonos"), std::vector<double>{0, 5, 16}, 1, 0);
   for (std::size_t i = 0; i < 3; ++i) {
     const double expected = 0.1258037 * (1 - std::exp(-100 * cells.conductance()[i] / 215.36557));
     EXPECT_NEAR(cells.read_deviation()[i], expected, 1e-12);
@@ -144,7 +140,8 @@ Spread spread_of(const DeviceOptions& options, double target, double seconds) {
 // 10^6 draws of aihwkit's StateIndependentNoiseModel at 25 uS: 24.88 +- 4.18 uS after 1 s, 15.28 +-
 // 4.82 uS after an hour.
 TEST(Cells, OfSimpleSpreadAsTheirSource) {
-  const Spread second = spread_of(of("simple"), 25, 1), hour = spread_of(of("simple"), 25, 3600);
+  const Spread second = spread_of(device_of("simple"), 25, 1),
+               hour = spread_of(device_of("simple"), 25, 3600);
   EXPECT_NEAR(second.mean, 24.88, 0.09);
   EXPECT_NEAR(second.deviation, 4.18, 0.07);
   EXPECT_NEAR(hour.mean, 15.28, 0.1);
@@ -154,10 +151,10 @@ TEST(Cells, OfSimpleSpreadAsTheirSource) {
 // Fresh cells are those of the source's first read: at 50 uS, the 0.054 uS of write-verify have
 // become hypot(0.054, 0.412, 0.171) uS.
 TEST(Cells, AreFreshAtTheFirstRead) {
-  DeviceOptions options = of("rram-cmo");
+  DeviceOptions options = device_of("rram-cmo");
   EXPECT_NEAR(spread_of(options, 50, 0).deviation, 0.449, 0.007);
   for (const char* model : {"pcm", "hermes", "simple", "rram-cmo"}) {
-    options = of(model);
+    options = device_of(model);
     const std::vector<double> targets = ladder(options, 20);
     Cells fresh(options, targets, 1, 0), read(options, targets, 1, 0);
     read.age_to(1);
@@ -165,13 +162,13 @@ TEST(Cells, AreFreshAtTheFirstRead) {
     fresh.age_to(0);
     EXPECT_THAT(copy(fresh.conductance()), ElementsAreArray(read.conductance())) << model;
   }
-  options = of("rram-cmo");
+  options = device_of("rram-cmo");
   options.fresh = FreshState::kProgrammed;
   EXPECT_NEAR(spread_of(options, 50, 0).deviation, 0.0543, 0.001);
 }
 
 TEST(Cells, FlickerWithinAnInferenceUnlessTheyAreFaulty) {
-  DeviceOptions options = of("hermes");
+  DeviceOptions options = device_of("hermes");
   options.g_max = 2 * 20.7;
   const std::vector<double> targets(3, 20);
   EXPECT_THAT(copy(Cells(options, targets, 1, 0).inference_deviation()), ElementsAre(0, 0, 0));
@@ -182,7 +179,7 @@ TEST(Cells, FlickerWithinAnInferenceUnlessTheyAreFaulty) {
   EXPECT_EQ(cells.inference_deviation()[1], 0);
   cells.age_to(86400);
   // The scale of g_max applies, too.
-  DeviceOptions own = of("hermes");
+  DeviceOptions own = device_of("hermes");
   own.inference_time = 0.042;
   Cells half(own, std::vector<double>(3, 10), 1, 0);
   half.age_to(86400);
@@ -193,7 +190,7 @@ TEST(Cells, FlickerWithinAnInferenceUnlessTheyAreFaulty) {
 }
 
 TEST(Cells, FaultsComeByRate) {
-  DeviceOptions options = of("pcm");
+  DeviceOptions options = device_of("pcm");
   options.g_min = 1;
   options.stuck_low = 0.1;
   options.stuck_high = 0.2;
@@ -223,7 +220,7 @@ TEST(Cells, FaultsComeByRate) {
 }
 
 TEST(Cells, FaultsComeByMap) {
-  DeviceOptions options = of("gaussian");
+  DeviceOptions options = device_of("gaussian");
   options.noise_relative_to = NoiseBase::kGmax;
   options.g_min = 2;
   const std::vector<std::uint8_t> map{0, 1, 2, 3, 0};
@@ -244,7 +241,7 @@ TEST(Cells, FaultsComeByMap) {
 }
 
 TEST(Cells, LoseTheirStateForGood) {
-  DeviceOptions options = of("milo");
+  DeviceOptions options = device_of("milo");
   options.retention = 1e6;
   constexpr std::size_t kCount = 10000;
   Cells cells(options, std::vector<double>(kCount, 200), 2, 0);
@@ -264,7 +261,7 @@ TEST(Cells, LoseTheirStateForGood) {
 }
 
 TEST(Cells, AgeFasterInTheHeat) {
-  DeviceOptions options = of("pcm");
+  DeviceOptions options = device_of("pcm");
   options.activation_energy = 0.5;
   const std::vector<double> targets(10, 10);
   Cells cool(options, targets, 1, 0);
@@ -279,7 +276,7 @@ TEST(Cells, AgeFasterInTheHeat) {
 }
 
 TEST(Cells, WriteVerifyEndsWithinTheTolerance) {
-  DeviceOptions options = of("pcm");
+  DeviceOptions options = device_of("pcm");
   options.write_verify = true;
   options.tolerance = 0.02;
   options.fresh = FreshState::kProgrammed;
@@ -307,7 +304,7 @@ TEST(Cells, WriteVerifyEndsWithinTheTolerance) {
 }
 
 TEST(Cells, WriteVerifyGivesUp) {
-  DeviceOptions options = of("pcm");
+  DeviceOptions options = device_of("pcm");
   options.write_verify = true;
   options.max_pulses = 2;
   options.tolerance = 0.001;
@@ -323,7 +320,7 @@ TEST(Cells, WriteVerifyGivesUp) {
 TEST(Cells, WriteVerifyKeepsCellsWithinTheirRange) {
   for (const std::string& model : shipped()) {
     for (const double scale : {1.0, 2.0}) {
-      DeviceOptions options = of(model);
+      DeviceOptions options = device_of(model);
       options.write_verify = true;
       options.fresh = FreshState::kProgrammed;
       options.pulse_noise = 3;
@@ -344,7 +341,7 @@ TEST(Cells, WriteVerifyKeepsCellsWithinTheirRange) {
 }
 
 TEST(Cells, WriteVerifySetsWhereTimedModelsBegin) {
-  DeviceOptions options = of("neurram");
+  DeviceOptions options = device_of("neurram");
   const std::vector<double> targets(5000, 20);
   Cells published(options, targets, 1, 0);
   options.write_verify = true;
@@ -362,7 +359,7 @@ TEST(Cells, WriteVerifySetsWhereTimedModelsBegin) {
 
 TEST(Cells, AreSavedAndLoaded) {
   for (const std::string& model : shipped()) {
-    DeviceOptions options = of(model);
+    DeviceOptions options = device_of(model);
     options.stuck_high = 0.2;
     options.write_verify = model == "pcm";
     Cells cells(options, ladder(options, 23), 0xFFFFFFFFFFFFFFFF, 7);
@@ -383,7 +380,7 @@ TEST(Cells, AreSavedAndLoaded) {
 }
 
 TEST(Cells, LoadFilesOfEarlierVersions) {
-  formats::Safetensors file = Cells(of("pcm"), std::vector<double>(3, 10), 1, 0).save();
+  formats::Safetensors file = Cells(device_of("pcm"), std::vector<double>(3, 10), 1, 0).save();
   std::string& device = file.metadata.at("device");
   device.insert(device.find("\"open\""), "\"nl2\":0.0,\"nl3\":0.0,");
   const Cells cells = Cells::load(file, "x.safetensors");
@@ -394,7 +391,8 @@ TEST(Cells, LoadFilesOfEarlierVersions) {
 }
 
 TEST(Cells, RefuseDamagedFiles) {
-  const formats::Safetensors good = Cells(of("pcm"), std::vector<double>(3, 10), 1, 0).save();
+  const formats::Safetensors good =
+      Cells(device_of("pcm"), std::vector<double>(3, 10), 1, 0).save();
   const auto expect_refused = [](formats::Safetensors file, const std::string& part) {
     EXPECT_THAT([&] { Cells::load(file, "x.safetensors"); },
                 ThrowsMessage<Error>(testing::AllOf(HasSubstr("x.safetensors"), HasSubstr(part))));
@@ -454,18 +452,18 @@ TEST(Cells, RefuseDamagedFiles) {
 
 TEST(Cells, TellInWhichSettingTheyDiffer) {
   const std::vector<double> targets(3, 10);
-  DeviceOptions options = of("pcm");
+  DeviceOptions options = device_of("pcm");
   const Cells cells(options, targets, 1, 0);
   EXPECT_EQ(Cells(options, targets, 2, 5).other_setting(cells), "");
   options.drift = false;
   EXPECT_EQ(Cells(options, targets, 1, 0).other_setting(cells), "drift (false, not true)");
-  EXPECT_EQ(Cells(of("simple"), targets, 1, 0).other_setting(cells),
+  EXPECT_EQ(Cells(device_of("simple"), targets, 1, 0).other_setting(cells),
             "model (\"simple\", not \"pcm\")");
 }
 
 TEST(Cells, RefuseTimesAndTargetsOutsideTheModel) {
   const auto expect_time = [](const std::string& model, double t, const std::string& part) {
-    const DeviceOptions options = of(model);
+    const DeviceOptions options = device_of(model);
     Cells cells(options, std::vector<double>{conductance_range(options).high}, 1, 0);
     EXPECT_THAT([&] { cells.age_to(t); }, ThrowsMessage<Error>(HasSubstr(part))) << model;
   };
@@ -477,7 +475,7 @@ TEST(Cells, RefuseTimesAndTargetsOutsideTheModel) {
   expect_time("pcm", 1e13, "1e+12 s");
   expect_time("pcm", -1, "time -1 s, expected 0 s");
   expect_time("pcm", NAN, "time nan s");
-  Cells cells(of("pcm"), std::vector<double>{10}, 1, 0);
+  Cells cells(device_of("pcm"), std::vector<double>{10}, 1, 0);
   cells.age_to(100);
   EXPECT_THAT([&] { cells.age_to(99); }, ThrowsMessage<Error>(HasSubstr("expected 100 s")));
   cells.age_to(100);
@@ -485,7 +483,7 @@ TEST(Cells, RefuseTimesAndTargetsOutsideTheModel) {
   const auto expect_target = [](const std::string& model, double target) {
     EXPECT_THAT(
         [&] {
-          Cells(of(model), std::vector<double>{20, target}, 1, 0);
+          Cells(device_of(model), std::vector<double>{20, target}, 1, 0);
         },
         ThrowsMessage<Error>(HasSubstr("uS of cell 1, expected")));
   };
@@ -499,7 +497,7 @@ TEST(Cells, RefuseTimesAndTargetsOutsideTheModel) {
 // A value rounded to binary32 is the same conductance, and the same time.
 TEST(Cells, ForgiveRoundingToBinary32) {
   for (const std::string& model : shipped()) {
-    DeviceOptions options = of(model);
+    DeviceOptions options = device_of(model);
     const ConductanceRange range = conductance_range(options);
     std::vector<double> ends;
     for (const double end : {range.low, range.high}) {
@@ -515,13 +513,13 @@ TEST(Cells, ForgiveRoundingToBinary32) {
     options.g_min = std::nextafter(static_cast<float>(range.low), 0.0f);
     EXPECT_NO_THROW(validate(options)) << model;
   }
-  Cells cells(of("hermes"), std::vector<double>{20.7000008}, 1, 0);
-  Cells last(of("neurram"), std::vector<double>{20}, 1, 0);
+  Cells cells(device_of("hermes"), std::vector<double>{20.7000008}, 1, 0);
+  Cells last(device_of("neurram"), std::vector<double>{20}, 1, 0);
   EXPECT_NO_THROW(last.age_to(std::nextafter(172800.0f, 1e9f)));
 }
 
 TEST(Cells, MayBeNone) {
-  Cells cells(of("pcm"), {}, 1, 0);
+  Cells cells(device_of("pcm"), {}, 1, 0);
   cells.age_to(10);
   EXPECT_TRUE(cells.conductance().empty());
   EXPECT_EQ(cells.programming().yield(), 1);

@@ -11,18 +11,14 @@
 #include "crosstate/base/error.h"
 #include "crosstate/device/draws.h"
 #include "crosstate/device/models.h"
+#include "crosstate/device/testing.h"
 
 namespace crosstate::device {
 namespace {
 
+using reference::device_of;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
-
-DeviceOptions of(const std::string& model) {
-  DeviceOptions options;
-  options.model = model;
-  return options;
-}
 
 TEST(DeviceOptions, RejectsBadValues) {
   DeviceOptions options;
@@ -38,37 +34,37 @@ TEST(DeviceOptions, AreChecked) {
   const auto refused = [](const DeviceOptions& options, const std::string& part) {
     EXPECT_THAT([&] { validate(options); }, ThrowsMessage<Error>(HasSubstr(part)));
   };
-  DeviceOptions options = of("pcm");
+  DeviceOptions options = device_of("pcm");
   options.read_noise = 0.5;
   refused(options, "device.read_noise applies to the model gaussian");
-  options = of("pcm");
+  options = device_of("pcm");
   options.table = "x.csv";
   refused(options, "device.table");
-  options = of("pcm");
+  options = device_of("pcm");
   options.acceptance = CmoAcceptance::kWide;
   refused(options, "device.acceptance");
-  options = of("moon");
+  options = device_of("moon");
   refused(options, "device.model");
-  options = of("pcm");
+  options = device_of("pcm");
   options.open = 0.6;
   options.stuck_low = 0.6;
   refused(options, "= 1.2, expected at most 1");
-  options = of("pcm");
+  options = device_of("pcm");
   options.temperature = 350;
   refused(options, "activation_energy");
-  options = of("rram-cmo");
+  options = device_of("rram-cmo");
   options.g_min = 5;
   refused(options, "device.g_min = 5, expected at least 9");
-  options = of("pcm");
+  options = device_of("pcm");
   options.g_min = 25;
   refused(options, "expected less than device.g_max = 25");
-  options = of("pcm");
+  options = device_of("pcm");
   options.g_max = 1e-7;
   refused(options, "device.g_max = 1e-07, expected 0 (the model's own) or at least 1e-06");
-  refused(of("table"), "device.table");
+  refused(device_of("table"), "device.table");
   for (const std::string& model : device_model_names()) {
     if (model == "table") continue;
-    EXPECT_NO_THROW(validate(of(model))) << model;
+    EXPECT_NO_THROW(validate(device_of(model))) << model;
   }
 }
 
@@ -84,11 +80,11 @@ TEST(DeviceModels, AreAllDifferent) {
   for (const std::string& name : model->choices) {
     EXPECT_STREQ(device_model(name).name, name.c_str());
     if (name == "table") {
-      EXPECT_THAT([&] { make_device_model(of(name)); },
+      EXPECT_THAT([&] { make_device_model(device_of(name)); },
                   ThrowsMessage<Error>(HasSubstr("device.table")));
     }
     const std::string table = name == "table" ? "time,target,mean,sigma\n0,1,1,1\n0,90,90,1\n" : "";
-    const auto made = make_device_model(of(name), table);
+    const auto made = make_device_model(device_of(name), table);
     const ConductanceRange range = made->range();
     std::vector<double> statistics{range.low, range.high};
     const std::vector<double> targets(50, range.low + 0.6 * (range.high - range.low));
@@ -104,7 +100,7 @@ TEST(DeviceModels, AreAllDifferent) {
     EXPECT_TRUE(is_new) << name << " is " << twin->second;
   }
   for (const char* name : {"", "PCM", "pcm ", "hermes-double"}) {
-    EXPECT_THAT([&] { make_device_model(of(name)); },
+    EXPECT_THAT([&] { make_device_model(device_of(name)); },
                 ThrowsMessage<Error>(HasSubstr("unknown name")));
   }
 }

@@ -5,12 +5,21 @@
 
 #include <cmath>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "crosstate/device/draws.h"
 #include "crosstate/device/model.h"
+#include "crosstate/device/options.h"
 
 namespace crosstate::device::reference {
+
+/// The default settings of a model.
+inline DeviceOptions device_of(const std::string& model) {
+  DeviceOptions options;
+  options.model = model;
+  return options;
+}
 
 /// Conductances of cells at `seconds` after they were programmed to these values, all of which are
 /// the target, too, unless another one is given.

@@ -25,16 +25,8 @@ class ObservedValues : public testing::Test {
   };
 
   static Network network(int number) {
-    ModelOptions o = reference::small_options();
     const Norm norms[] = {Norm::kNone, Norm::kBatch, Norm::kLayer};
-    o.norm = norms[number % 3];
-    o.layers = 2;
-    if (number % 2 == 1) {
-      o.modes = ModeKind::kReal;
-      o.init = PoleStart::kReal;
-    }
-    const Network whole = reference::random_network(o, kTask);
-    return number < 3 ? whole : whole.part(reference::random_parts(whole, 1));
+    return reference::small_network(norms[number % 3], number % 2 == 1, number >= 3, kTask);
   }
 
   static Values values_of(const Network& network, const data::Dataset& set) {

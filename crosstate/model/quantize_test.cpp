@@ -24,15 +24,7 @@ using testing::ThrowsMessage;
 class QuantizeNetwork : public testing::Test {
  protected:
   static Network floats(int number = 0) {
-    ModelOptions o = reference::small_options();
-    o.norm = Norm::kNone;
-    o.layers = 2;
-    if (number % 2 == 1) {
-      o.modes = ModeKind::kReal;
-      o.init = PoleStart::kReal;
-    }
-    const Network whole = reference::random_network(o, kTask);
-    return number < 2 ? whole : whole.part(reference::random_parts(whole, 1));
+    return reference::small_network(Norm::kNone, number % 2 == 1, number >= 2, kTask);
   }
   static quant::QuantOptions free_ranges(quant::ActivationRange range) {
     quant::QuantOptions q = quant::quant_preset("w8a8s8");

@@ -159,6 +159,20 @@ inline NetworkParts random_parts(const Network& network, std::uint64_t seed) {
   return parts;
 }
 
+/// random_network() with two layers of small_options(), complex or real modes, and, if pruned, only
+/// random_parts().
+inline Network small_network(Norm norm, bool real_modes, bool pruned, const TaskShape& task) {
+  ModelOptions o = small_options();
+  o.norm = norm;
+  o.layers = 2;
+  if (real_modes) {
+    o.modes = ModeKind::kReal;
+    o.init = PoleStart::kReal;
+  }
+  const Network whole = random_network(o, task);
+  return pruned ? whole.part(random_parts(whole, 1)) : whole;
+}
+
 /// Compares the gradients of all parameters, after train_step(), with differences of the loss along
 /// random directions. `tolerance` is relative to the average magnitude of such a slope.
 struct GradientCheck {

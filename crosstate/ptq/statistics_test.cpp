@@ -20,6 +20,15 @@ using testing::ThrowsMessage;
 
 class StatisticsOfSites : public testing::Test {
  protected:
+  // States are rounded at random, with draws of their own at each step.
+  model::Network stochastic(const model::Network& network, const std::string& preset,
+                            const data::Batch& batch) {
+    model::Network rounded = network;
+    quant::QuantOptions format = quant::quant_preset(preset);
+    format.state.rounding = quant::StateRounding::kStochastic;
+    rounded.quantize(format, {&batch, 1}, pool_);
+    return rounded;
+  }
   // Sums over samples, one sample at a time.
   struct Sums {
     std::size_t inputs, outputs;
@@ -370,10 +379,7 @@ TEST_F(StatisticsOfSites, HaveTheSameBitsOnAnyNumberOfThreads) {
   const data::Batch batch = batch_of(set);
   const model::Network network = model::reference::random_network(
       options(false, task::Scope::kSequence, model::Pooling::kMean), model::kTask);
-  model::Network rounded = network;
-  quant::QuantOptions format = quant::quant_preset("w4a6s6");
-  format.state.rounding = quant::StateRounding::kStochastic;
-  rounded.quantize(format, {&batch, 1}, pool_);
+  const model::Network rounded = stochastic(network, "w4a6s6", batch);
   ThreadPool three(3);
   const Statistics one(network, {&batch, 1}, pool_), other(network, {&batch, 1}, three);
   const auto expect_same = [](const Moments& a, const Moments& b) {
@@ -394,10 +400,7 @@ TEST_F(StatisticsOfSites, DoNotDependOnBlocksOfTime) {
   const data::Batch batch = batch_of(set);
   const model::Network network = model::reference::random_network(
       options(false, task::Scope::kSequence, model::Pooling::kMean), model::kTask);
-  model::Network rounded = network;
-  quant::QuantOptions format = quant::quant_preset("w4a6s4");
-  format.state.rounding = quant::StateRounding::kStochastic;
-  rounded.quantize(format, {&batch, 1}, pool_);
+  const model::Network rounded = stochastic(network, "w4a6s4", batch);
   const data::Batch by_step = batch_of(set, 1), whole = batch_of(set, 64);
   const Statistics one(network, {&by_step, 1}, pool_), many(network, {&whole, 1}, pool_);
   for (std::size_t l = 0; l < 2; ++l) {
