@@ -20,13 +20,15 @@ quick() {
 # The networks of the configurations; that of sequential MNIST is in models/.
 full() {
   local data test_data shared=() formats=10 presets=(w2a4s4 w3a4s4 w4a4s4) fractions again float
-  local of_model=()
+  local of_model=() divided=()
   fractions=("0.5 0.25" "0.75 0.4" "0.875 0.5" "0.9375 0.6")
   again=(--config "$root/configs/fsdd.toml" --set qat.epochs=80)
   [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
   fractions=("0.3 0.15" "0.5 0.3" "0.65 0.45" "0.8 0.5")
   again=(--config "$root/configs/gsc.toml" --set qat.epochs=150)
+  divided=(--set data.test_share=0.2) # has no effect on a directory that has parts
   [[ -z $gsc ]] || trained "$1" gsc "$root/configs/gsc.toml" "$gsc" --set qat.epochs=250
+  divided=()
   [[ -n $mnist ]] || return 0
   data=(--data "$mnist" "${held_out[@]}") test_data=(--data "$mnist")
   fractions=("0.6 0.3" "0.7 0.45" "0.8 0.5" "0.8 0.6")
@@ -39,10 +41,11 @@ full() {
 }
 
 # trained DIRECTORY NAME CONFIG DATA OPTION...: the front of a network that is trained first. `shared`
-# are options of training and of quantize.
+# are options of training and of quantize, `divided` those that every command needs to find the same
+# test set.
 trained() {
   local config=(--config "$3" "${@:5}")
-  data=(--data "$4" "${shared[@]}") test_data=(--data "$4")
+  test_data=(--data "$4" "${divided[@]}") data=("${test_data[@]}" "${shared[@]}")
   run "$networks/$2/float" train --config "$3" "${data[@]}" --set run.quantize=false
   front "$1" "$2" "$networks/$2/float/float.safetensors" "${config[@]}"
 }
