@@ -26,7 +26,7 @@ full() {
   [[ -z $fsdd ]] || trained "$1" fsdd "$root/configs/fsdd.toml" "$fsdd"
   fractions=("0.3 0.15" "0.5 0.3" "0.65 0.45" "0.8 0.5")
   again=(--config "$root/configs/gsc.toml" --set qat.epochs=150)
-  divided=(--set data.test_share=0.2) # has no effect on a directory that has parts
+  divided=(--set data.test_share=0.2) # a directory that has parts keeps them
   [[ -z $gsc ]] || trained "$1" gsc "$root/configs/gsc.toml" "$gsc" --set qat.epochs=250
   divided=()
   [[ -n $mnist ]] || return 0
